@@ -1,0 +1,50 @@
+"""jgd: a JAX toolkit for gradient descent.
+
+Write the loss of one example. jgd turns it into batch, stochastic and mini-batch gradient descent:
+one compiled program, every number in it traced, so that a sweep is a `vmap`.
+"""
+
+from jgd import features, models
+from jgd.descent import stop
+from jgd.descent.epoch import State
+from jgd.descent.loop import (
+    Fit,
+    History,
+    batch_descent,
+    descend,
+    minibatch_descent,
+    stochastic_descent,
+)
+from jgd.descent.order import order
+from jgd.descent.rules import adagrad, adam, rmsprop, sgd
+from jgd.descent.status import Status, explain
+from jgd.objectives import losses, penalties
+from jgd.objectives.objective import Objective, objective, value, value_and_gradient
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Fit",
+    "History",
+    "Objective",
+    "State",
+    "Status",
+    "adagrad",
+    "adam",
+    "batch_descent",
+    "descend",
+    "explain",
+    "features",
+    "losses",
+    "minibatch_descent",
+    "models",
+    "objective",
+    "order",
+    "penalties",
+    "rmsprop",
+    "sgd",
+    "stochastic_descent",
+    "stop",
+    "value",
+    "value_and_gradient",
+]

@@ -1,0 +1,1 @@
+"""How it is minimised: order, rules, steps, epochs, the loop."""

@@ -1,0 +1,204 @@
+"""Checks of the arguments of `descend`: a clear ValueError at the entry, before any work is done."""
+
+import numbers
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.tree_util import Partial
+
+from jgd.descent.step import learning_rate
+from jgd.descent.stop import Stop
+from jgd.objectives.checks import check_data, check_params, check_weights
+from jgd.objectives.labels import check_targets
+from jgd.objectives.objective import Objective
+from jgd.tree import as_partial
+
+
+class Arguments(NamedTuple):
+    """The arguments of `descend`, checked and in the form that the compiled loop takes.
+
+    Attributes:
+      objective: an `Objective`.
+      params: pytree of float arrays.
+      data: pytree of arrays [N, ...].
+      rule: a rule whose functions are Partials.
+      weights: [N] floats, or None.
+      batch_size: static: an int from 1 to N - 1; None where all examples form one step, or where
+        the size is traced.
+      traced_batch_size: integer array, or None.
+      key: PRNG key; None where nothing is shuffled.
+      stop: tuple of stop tests.
+      evaluate: Partial, or None.
+      validation: what `evaluate` sees.
+    """
+
+    objective: Objective
+    params: Any
+    data: Any
+    rule: optax.GradientTransformationExtraArgs
+    weights: jax.Array | None
+    batch_size: int | None
+    traced_batch_size: jax.Array | None
+    key: jax.Array | None
+    stop: tuple[Stop, ...]
+    evaluate: Partial | None
+    validation: Any
+
+
+def checked_arguments(
+    objective,
+    params,
+    data,
+    *,
+    rule,
+    batch_size,
+    epochs,
+    key,
+    weights,
+    shuffle,
+    stop,
+    evaluate,
+    validation,
+    state,
+) -> Arguments:
+    """The arguments of `descend`, checked; ValueError where one is wrong."""
+    if not isinstance(objective, Objective):
+        raise ValueError(
+            f"objective is {objective!r}, but an Objective is wanted: jgd.objective(loss, penalty), "
+            "where loss(params, example) returns a scalar for one example."
+        )
+    check_params(params)
+    num_examples = check_data(data)
+    check_weights(weights, num_examples)
+    _check_epochs(epochs)
+    static_size, traced_size = _split_batch_size(batch_size, num_examples)
+    if key is None and state is not None:
+        key = state.key
+    is_batch = static_size is None and traced_size is None
+    key = _checked_key(key) if shuffle and not is_batch else None
+    params, data = jax.tree.map(jnp.asarray, (params, data))
+    rule = _checked_rule(rule)
+    _check_proximal(objective, rule, params)
+    check_targets(objective.loss, params, data)
+    if evaluate is not None and not callable(evaluate):
+        raise ValueError(
+            f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
+        )
+    if evaluate is not None:
+        validation = data if validation is None else jax.tree.map(jnp.asarray, validation)
+    return Arguments(
+        objective=objective,
+        params=params,
+        data=data,
+        rule=rule,
+        weights=None if weights is None else jnp.asarray(weights, float),
+        batch_size=static_size,
+        traced_batch_size=traced_size,
+        key=key,
+        stop=_checked_stop(stop),
+        evaluate=None if evaluate is None else as_partial(evaluate),
+        validation=validation if evaluate is not None else None,
+    )
+
+
+def _check_epochs(epochs) -> None:
+    if isinstance(epochs, bool) or not isinstance(epochs, numbers.Integral) or epochs < 0:
+        raise ValueError(
+            f"epochs is {epochs!r}, but a whole number >= 0 is wanted, as a Python int: the number "
+            "of epochs is part of the compiled program."
+        )
+
+
+def _split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Array | None]:
+    """The batch size as (static, traced): one of them is None, both where a batch is everything."""
+    wanted = f"a whole number from 1 to {num_examples}, the number of examples in data"
+    if batch_size is None:
+        return None, None
+    if isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool):
+        batch_size = int(batch_size)
+        if not 1 <= batch_size <= num_examples:
+            raise ValueError(
+                f"batch_size is {batch_size}, but {wanted}, is wanted. None takes all examples at once."
+            )
+        return (batch_size if batch_size < num_examples else None), None
+    dtype, shape = getattr(batch_size, "dtype", None), jnp.shape(batch_size)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer) or shape != ():
+        raise ValueError(
+            f"batch_size is {batch_size!r}, but {wanted}, is wanted: an int, or an integer scalar "
+            "array. For several batch sizes, map over it: jax.vmap(lambda batch_size: "
+            "jgd.descend(..., batch_size=batch_size))(jnp.array([1, 32]))."
+        )
+    if not isinstance(batch_size, jax.core.Tracer) and not 1 <= int(batch_size) <= num_examples:
+        raise ValueError(f"batch_size is {batch_size}, but {wanted}, is wanted.")
+    return None, jnp.asarray(batch_size, jnp.int32)
+
+
+def _checked_key(key):
+    if key is None:
+        raise ValueError(
+            "key is None, but shuffling wants a PRNG key: pass key=jax.random.key(0), or "
+            "shuffle=False to visit the examples in their order."
+        )
+    dtype, shape = getattr(key, "dtype", None), jnp.shape(key)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and shape == ()) and not (dtype == jnp.uint32 and len(shape) == 1):
+        raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
+    return key
+
+
+def _checked_rule(rule) -> optax.GradientTransformationExtraArgs:
+    """The rule as a pytree that takes extra arguments, whatever optax calls it."""
+    if not isinstance(rule, optax.GradientTransformation):
+        raise ValueError(
+            f"rule is {rule!r}, but a rule is wanted: jgd.sgd(0.1), jgd.adam(1e-3), or any "
+            "GradientTransformation of optax."
+        )
+    takes_extra = isinstance(rule, optax.GradientTransformationExtraArgs)
+    update = as_partial(rule.update) if takes_extra else Partial(_update_plain, as_partial(rule.update))
+    return optax.GradientTransformationExtraArgs(as_partial(rule.init), update)
+
+
+def _update_plain(update: Callable, grads, state, params=None, **extra_args):
+    return update(grads, state, params)
+
+
+def _check_proximal(objective: Objective, rule, params) -> None:
+    if objective.penalty is not None and not objective.penalty.smooth:
+        learning_rate(jax.eval_shape(rule.init, params))
+
+
+def _checked_stop(stop) -> tuple[Stop, ...]:
+    stops = () if stop is None else stop if isinstance(stop, tuple | list) else (stop,)
+    for test in stops:
+        if not isinstance(test, Stop):
+            raise ValueError(
+                f"stop is {test!r}, but a stop test is wanted, or several in a tuple: "
+                "jgd.stop.gradient_norm(1e-4), jgd.stop.plateau(patience=10)."
+            )
+    return tuple(stops)
+
+
+def check_state(state: Any, fresh: Any) -> None:
+    """ValueError unless `state` has the structure, shapes and dtypes of a fresh one."""
+    if type(state) is not type(fresh):
+        raise ValueError(f"state is {state!r}, but the state of an earlier fit is wanted: fit.state.")
+    for part, what in (("params", "params"), ("rule_state", "rule"), ("stop_state", "stop")):
+        came, wanted = getattr(state, part), getattr(fresh, part)
+        if not jax.tree.structure(came) == jax.tree.structure(wanted):
+            raise ValueError(
+                f"state.{part} has the structure {jax.tree.structure(came)}, but the {what} given "
+                f"here has {jax.tree.structure(wanted)}. Continue with the {what} of the earlier "
+                "fit, or start from its params without state."
+            )
+        leaves = zip(jax.tree.leaves(came), jax.tree_util.tree_leaves_with_path(wanted), strict=True)
+        for leaf, (path, like) in leaves:
+            if jnp.shape(leaf) != like.shape or jnp.result_type(leaf) != like.dtype:
+                raise ValueError(
+                    f"state.{part}{jax.tree_util.keystr(path)} has shape {jnp.shape(leaf)} and dtype "
+                    f"{jnp.result_type(leaf)}, but the {what} given here wants {like.shape} and "
+                    f"{like.dtype}. Continue with the {what} of the earlier fit, or start from its "
+                    "params without state."
+                )

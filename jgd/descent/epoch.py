@@ -1,0 +1,198 @@
+"""One epoch: every example once, in the order of the epoch, cut into chunks of steps of batches.
+
+Three things make it fast. The order is computed for the whole epoch at once, outside of the loop.
+Rows are gathered a chunk at a time. The steps of a chunk are one scan, which XLA folds into one
+function on the CPU; so there must be only one, and padding makes all chunks alike.
+"""
+
+import functools
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jgd.descent.checks import Arguments
+from jgd.descent.order import Plan, order, plan
+from jgd.descent.status import Status
+from jgd.descent.step import (
+    Position,
+    batch_step,
+    gathering_step,
+    nothing_gathered,
+    proximal_gradient,
+    smooth_gradient,
+    step_if,
+)
+from jgd.objectives.objective import loss_and_gradient_sums, penalty_value
+from jgd.tree import all_finite, norm, select
+
+GRADIENT_SAMPLE = 256  # examples from which the gradient norm of an epoch is estimated
+
+
+class State(NamedTuple):
+    """What a descent needs to go on.
+
+    Attributes:
+      params: pytree of float arrays.
+      rule_state: what the rule remembers.
+      stop_state: what the stop tests remember, a tuple.
+      status: int32 scalar, a `Status`. A fit that has ended stays ended.
+      epoch: int32 scalar, number of epochs done; with the key it gives the order of the next.
+      key: PRNG key, or None where nothing is shuffled.
+    """
+
+    params: Any
+    rule_state: Any
+    stop_state: Any
+    status: jax.Array
+    epoch: jax.Array
+    key: jax.Array | None
+
+
+class Record(NamedTuple):
+    """What one epoch leaves behind. Of an epoch that a lane did not run, all is blank.
+
+    Attributes:
+      loss: mean over the epoch of the losses that the steps met, and the penalty at its start.
+      gradient_norm: at the start of the epoch.
+      evaluation: at the end of the epoch.
+      ran: whether the lane ran it; False where its fit had ended before.
+    """
+
+    loss: jax.Array
+    gradient_norm: jax.Array
+    evaluation: Any
+    ran: jax.Array
+
+
+def blank_record(shape, dtype) -> jax.Array:
+    """NaN, or 0 where the dtype has none."""
+    return jnp.full(shape, jnp.nan if jnp.issubdtype(dtype, jnp.floating) else 0, dtype)
+
+
+def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State, Record]:
+    """The state after one epoch and the record of it. Where the fit has ended, neither moves."""
+    position, loss, gradient_norm = _pass(arguments, shuffle, state)
+    running = state.status == Status.EPOCHS_DONE
+    record = Record(loss, gradient_norm, None, running)
+    stop_state, verdict = _ask(arguments.stop, state.stop_state, record)
+    # Finiteness comes first: a NaN answers False to every other question.
+    finite = all_finite((loss, gradient_norm, position.params))
+    status = jnp.where(finite, verdict, Status.DIVERGED).astype(jnp.int32)
+    # A test for convergence speaks of the parameters that the epoch began with.
+    moves = running & finite & (status != Status.CONVERGED)
+    params, rule_state = select(moves, position, Position(state.params, state.rule_state))
+    state = State(
+        params=params,
+        rule_state=rule_state,
+        stop_state=select(running, stop_state, state.stop_state),
+        status=jnp.where(running, status, state.status),
+        epoch=state.epoch + 1,
+        key=state.key,
+    )
+    if arguments.evaluate is not None:
+        record = record._replace(evaluation=arguments.evaluate(params, arguments.validation))
+        record = jax.tree.map(jnp.asarray, record)
+    blank = jax.tree.map(lambda x: blank_record(x.shape, x.dtype), record)
+    return state, select(running, record, blank)
+
+
+def _ask(stops, stop_state, record: Record) -> tuple[Any, jax.Array]:
+    """What the stop tests say; CONVERGED counts before STALLED."""
+    verdict = jnp.asarray(Status.EPOCHS_DONE, jnp.int32)
+    states = []
+    for test, memory in zip(stops, stop_state, strict=True):
+        memory, status = test.update(memory, record)
+        states.append(memory)
+        first = (verdict == Status.EPOCHS_DONE) | (status == Status.CONVERGED)
+        verdict = jnp.where(first, status, verdict)
+    return tuple(states), verdict
+
+
+def _pass(arguments: Arguments, shuffle: bool, state: State):
+    """The steps of one epoch: the position after them, mean loss, norm of the gradient before."""
+    objective, data, weights = arguments.objective, arguments.data, arguments.weights
+    num_examples = jax.tree.leaves(data)[0].shape[0]
+    count = num_examples if weights is None else jnp.maximum(jnp.sum(weights != 0), 1)
+    start = Position(state.params, state.rule_state)
+    if arguments.batch_size is None and arguments.traced_batch_size is None:
+        position, total, mean_grads = batch_step(objective, arguments.rule, start, data, weights)
+    else:
+        index = order(cast(jax.Array, state.key), state.epoch, num_examples) if shuffle else None
+        mean_grads = _gradient_before(arguments, state.params, index)
+        position, total = _pass_over_batches(arguments, start, index)
+    grads = smooth_gradient(objective, state.params, mean_grads)
+    gradient_norm = norm(proximal_gradient(objective, state.params, grads))
+    return position, total / count + penalty_value(objective, state.params), gradient_norm
+
+
+def _gradient_before(arguments: Arguments, params, index):
+    """Mean gradient of the loss: of all examples if a stop test wants it, else of a sample."""
+    rows, weights = arguments.data, arguments.weights
+    num_examples = jax.tree.leaves(rows)[0].shape[0]
+    exact = any(test.wants_gradient for test in arguments.stop)
+    if not exact and num_examples > GRADIENT_SAMPLE:
+        spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
+        sample = spread if index is None else index[:GRADIENT_SAMPLE]
+        rows, weights = jax.tree.map(lambda x: x[sample], (rows, weights))
+    _, grads, count = loss_and_gradient_sums(arguments.objective.loss, params, rows, weights)
+    return jax.tree.map(lambda g: g / count, grads)
+
+
+def _pass_over_batches(arguments: Arguments, start: Position, index):
+    """One epoch of batches: the position after it, and the sum of all losses."""
+    objective, rule, batch_size = arguments.objective, arguments.rule, arguments.traced_batch_size
+    leaves = jax.tree.leaves(arguments.data)
+    bytes_per_example = sum(x.dtype.itemsize * x[0].size for x in leaves)
+    cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
+    zero = jnp.zeros((), _loss_dtype(arguments, start.params))
+    carry: Any = start
+    step = functools.partial(batch_step, objective, rule)
+    if batch_size is not None:
+        carry = start, nothing_gathered(start.params, zero.dtype)
+        step = functools.partial(gathering_step, objective, rule, batch_size)
+
+    def take_step(carry_and_total, batch):
+        carry, total = carry_and_total
+        carry, added, *_ = step(carry, *batch)
+        return (carry, total + added), None
+
+    def take_chunk(carry_and_total, chunk):
+        carry, total = carry_and_total
+        # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
+        batches = _batches_of_chunk(arguments, cut, *chunk)
+        (carry, added), _ = lax.scan(take_step, (carry, zero), batches)
+        return (carry, total + added), None
+
+    if index is not None:
+        index = jnp.pad(index, (0, cut.num_positions - cut.num_examples)).reshape(cut.chunks, -1)
+    (carry, total), _ = lax.scan(take_chunk, (carry, zero), (jnp.arange(cut.chunks), index))
+    if batch_size is not None:
+        # The last batch of an epoch may be smaller than the others.
+        carry, _ = step_if(carry[1].num > 0, objective, rule, carry)
+    return carry, total
+
+
+def _batches_of_chunk(arguments: Arguments, cut: Plan, number, index):
+    """Rows [steps, B, ...] of a chunk and their weights [steps, B], or None where all count alike."""
+    rows_per_chunk = cut.steps * cut.batch_size
+    positions = number * rows_per_chunk + jnp.arange(rows_per_chunk)
+    if index is None:
+        index = jnp.minimum(positions, cut.num_examples - 1)
+
+    def rows(x):
+        taken = x.at[index].get(mode="promise_in_bounds")
+        return taken.reshape(cut.steps, cut.batch_size, *x.shape[1:])
+
+    data, weights = jax.tree.map(rows, (arguments.data, arguments.weights))
+    if cut.num_positions > cut.num_examples:
+        real = (positions < cut.num_examples).reshape(cut.steps, cut.batch_size)
+        weights = jnp.where(real, 1.0 if weights is None else weights, 0)
+    return data, weights
+
+
+def _loss_dtype(arguments: Arguments, params):
+    example = jax.tree.map(lambda x: x[0], arguments.data)
+    return jax.eval_shape(arguments.objective.loss, params, example).dtype

@@ -1,0 +1,70 @@
+"""Features: statistics are taken on the training part, the transform is a pure function after."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+
+class Standardization(NamedTuple):
+    """Statistics of the training part.
+
+    Attributes:
+      mean: [D].
+      scale: [D], standard deviation; 1 for a constant column, which becomes 0.
+    """
+
+    mean: jax.Array
+    scale: jax.Array
+
+
+def standardize(x: Any) -> tuple[Partial, Standardization]:
+    """Bring every feature to mean 0 and standard deviation 1: `(x - mean) / scale`.
+
+    Gradient descent is slow along features of small scale and unstable along those of large scale;
+    after this the same learning rate suits all of them.
+
+    Args:
+      x: [N, D], the training part only, so that nothing of the test part leaks into it.
+
+    Returns:
+      The transform, a pure function of arrays [..., D] that carries the statistics as leaves, and
+      the statistics.
+
+    Raises:
+      ValueError: x is not [N, D] with N >= 1, or a concrete x holds NaN or infinity.
+
+    >>> transform, statistics = standardize(jnp.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> transform(jnp.array([[1.0, 5.0], [4.0, 6.0]])).tolist()
+    [[-1.0, 0.0], [2.0, 1.0]]
+
+    Source: LeCun, Bottou, Orr and Müller (1998), Efficient BackProp, section 4.3.
+    """
+    x = jnp.asarray(x)
+    if x.ndim != 2 or x.shape[0] == 0:
+        raise ValueError(
+            f"x has shape {x.shape}, but [N, D] with at least one example is wanted. "
+            "A single feature is a column: x[:, None]."
+        )
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+    mean = jnp.mean(x, axis=0)
+    centered = x - mean
+    # Of a huge column the squares overflow; its standard deviation need not.
+    largest = jnp.max(jnp.abs(centered), axis=0)
+    largest = jnp.where(largest > 0, largest, 1)
+    deviation = largest * jnp.sqrt(jnp.mean(jnp.square(centered / largest), axis=0))
+    # The mean of a constant column is rounded; what it leaves behind is no deviation.
+    constant = jnp.max(x, axis=0) == jnp.min(x, axis=0)
+    if not isinstance(x, jax.core.Tracer) and not jnp.isfinite(x).all():
+        columns = jnp.flatnonzero(~jnp.isfinite(x).all(axis=0)).tolist()
+        raise ValueError(
+            f"x holds NaN or infinity in columns {columns}, so they have no mean. "
+            "Fill them, e.g. with the median of the column, or leave these rows out."
+        )
+    statistics = Standardization(mean, jnp.where(constant, 1, deviation))
+    return Partial(_standardize, statistics), statistics
+
+
+def _standardize(statistics: Standardization, x):
+    return (x - statistics.mean) / statistics.scale

@@ -1,0 +1,73 @@
+"""Checks of data and weights at the entry; each error names the argument and the way out."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def check_data(data: Any, name: str = "data") -> int:
+    """N, the length of the leading axis that all arrays of `data` share; ValueError where not."""
+    leaves = jax.tree_util.tree_leaves_with_path(data)
+    if not leaves:
+        raise ValueError(
+            f"{name} is {data!r}, which holds no array, but a pytree of arrays is wanted that share "
+            'their leading axis, e.g. {"x": x, "y": y}.'
+        )
+    names = [name + jax.tree_util.keystr(path) for path, _ in leaves]
+    for leaf_name, (_, leaf) in zip(names, leaves, strict=True):
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype") or leaf.ndim == 0:
+            raise ValueError(
+                f"{leaf_name} is {type(leaf).__name__} of shape {jnp.shape(leaf)}, but an array "
+                "with a leading axis of examples is wanted. Convert lists with jnp.asarray, and "
+                "put numbers that all examples share into the params or into Partial(loss, number)."
+            )
+        if leaf.dtype == object or leaf.dtype.kind in "USMm":
+            raise ValueError(
+                f"{leaf_name} has dtype {leaf.dtype}, but numbers are wanted. "
+                "Encode text, dates and categories as numbers first."
+            )
+    lengths = [leaf.shape[0] for _, leaf in leaves]
+    if len(set(lengths)) > 1:
+        other = next(i for i, length in enumerate(lengths) if length != lengths[0])
+        raise ValueError(
+            f"{names[0]} has {lengths[0]} examples and {names[other]} has {lengths[other]}, but all "
+            "arrays want the same leading axis. Is one of them transposed, or a part of the rows?"
+        )
+    if lengths[0] == 0:
+        raise ValueError(f"{name} has 0 examples, but at least 1 is wanted. Is a filter too strict?")
+    return lengths[0]
+
+
+def check_weights(weights: Any, num_examples: int) -> None:
+    """ValueError unless `weights` is None or an array [N] of which some number is not 0."""
+    if weights is None:
+        return
+    if jnp.shape(weights) != (num_examples,):
+        raise ValueError(
+            f"weights have shape {jnp.shape(weights)} and data has {num_examples} examples, but one "
+            f"weight for each example, shape ({num_examples},), is wanted."
+        )
+    if not isinstance(weights, jax.core.Tracer) and not jnp.any(jnp.asarray(weights) != 0):
+        raise ValueError(
+            f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
+            "Give at least one a weight other than 0."
+        )
+
+
+def check_params(params: Any) -> None:
+    """ValueError unless every leaf of `params` is an array of floats."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    if not leaves:
+        raise ValueError(f"params is {params!r}, which holds no array, so there is nothing to learn.")
+    for path, leaf in leaves:
+        name = "params" + jax.tree_util.keystr(path)
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None and not isinstance(leaf, float | int):
+            raise ValueError(f"{name} is {leaf!r}, but an array of floats is wanted.")
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            raise ValueError(
+                f"{name} has dtype {jnp.result_type(leaf)}, but a float is wanted, for gradient "
+                "descent takes small steps. Convert it with .astype(float), or keep what is not "
+                "learned out of params."
+            )

@@ -1,0 +1,305 @@
+"""The loss of one prediction against one target.
+
+Each loss maps a prediction and a target of the same shape to a scalar. A prediction of several
+numbers costs the sum over them (softmax excepted, where the scores belong together). Every value
+and every derivative is finite where the prediction is huge, and no derivative needs a scatter,
+so that XLA folds the loop around it.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from jgd.objectives import labels
+from jgd.tree import require_number
+
+
+def squared_error(prediction, target):
+    """Squared error: `(prediction - target)²`.
+
+    The derivative is twice the residual, so the mean over examples has the gradient
+    `(2/N) Xᵀ(Xw - y)` for a linear model.
+
+    Args:
+      prediction: float scalar, or an array that is summed over.
+      target: number or array of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ.
+
+    >>> float(squared_error(3.0, 1.0))
+    4.0
+
+    Source: Legendre (1805); Gauss (1809).
+    """
+    prediction, target = _pair("squared_error", prediction, target)
+    return jnp.sum(jnp.square(prediction - target))
+
+
+def absolute_error(prediction, target):
+    """Absolute error: `|prediction - target|`, minimised by the median.
+
+    Args:
+      prediction: float scalar, or an array that is summed over.
+      target: number or array of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ.
+
+    >>> float(absolute_error(3.0, 1.0))
+    2.0
+
+    Source: Laplace (1774).
+    """
+    prediction, target = _pair("absolute_error", prediction, target)
+    return jnp.sum(jnp.abs(prediction - target))
+
+
+def huber(delta=1.0):
+    """Huber loss: `e²/2` where `|e| <= delta`, else `delta (|e| - delta/2)`.
+
+    Args:
+      delta: size of the error from which an example counts as an outlier, in units of the target.
+        A leaf of the loss: another value compiles nothing.
+
+    Returns:
+      A loss `f(prediction, target) -> scalar`.
+
+    Raises:
+      ValueError: delta is not above 0; the shapes of prediction and target differ.
+
+    >>> float(huber(1.0)(3.0, 0.0))
+    2.5
+
+    Source: Huber (1964), Annals of Mathematical Statistics 35(1), eq. 3.9.
+    """
+    delta = require_number("huber: delta", delta, lambda d: d > 0, "a number above 0")
+    return Partial(_huber, delta)
+
+
+def _huber(delta, prediction, target):
+    prediction, target = _pair("huber", prediction, target)
+    error = prediction - target
+    delta = delta.astype(error.dtype)
+    pull = jnp.clip(error, -delta, delta)
+    return jnp.sum(pull * (error - pull / 2))
+
+
+def quantile(q=0.5):
+    """Pinball loss: `q e` where `e = target - prediction >= 0`, else `(q - 1) e`.
+
+    Args:
+      q: the quantile that the prediction shall estimate, between 0 and 1.
+        A leaf of the loss: another value compiles nothing.
+
+    Returns:
+      A loss `f(prediction, target) -> scalar`.
+
+    Raises:
+      ValueError: q is not between 0 and 1; the shapes of prediction and target differ.
+
+    >>> round(float(quantile(0.9)(0.0, 1.0)), 6)
+    0.9
+
+    Source: Koenker and Bassett (1978), Econometrica 46(1).
+    """
+    q = require_number(
+        "quantile: q", q, lambda q: (q > 0) & (q < 1), "a number between 0 and 1, both excluded"
+    )
+    return Partial(_quantile, q)
+
+
+def _quantile(q, prediction, target):
+    prediction, target = _pair("quantile", prediction, target)
+    error = target - prediction
+    q = q.astype(error.dtype)
+    return jnp.sum(jnp.where(error >= 0, q * error, (q - 1) * error))
+
+
+def poisson(prediction, target):
+    """Negative log-likelihood of a count: `exp(prediction) - target * prediction`.
+
+    The prediction is the logarithm of the rate; `log(target!)` is left out, for it does not
+    depend on the prediction. Beyond the largest exponent of the dtype the exponential goes on as
+    its tangent, so that the derivative stays finite and keeps its sign.
+
+    Args:
+      prediction: float scalar, the logarithm of the expected count, or an array that is summed over.
+      target: count >= 0, of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ; a concrete target is below 0.
+
+    >>> round(float(poisson(0.0, 2)), 6)
+    1.0
+
+    Source: Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135(3).
+    """
+    prediction, target = _pair("poisson", prediction, target, labels.not_negative)
+    bounded = jnp.minimum(prediction, jnp.log(jnp.finfo(prediction.dtype).max) - 2)
+    return jnp.sum(jnp.exp(bounded) * (1 + prediction - bounded) - target * prediction)
+
+
+def logistic(prediction, target):
+    """Logistic loss of a label 0 or 1: `log(1 + exp(prediction)) - target * prediction`.
+
+    The derivative is `sigmoid(prediction) - target`, exact in both tails. A target between 0 and 1
+    is taken as the probability of label 1.
+
+    Args:
+      prediction: float scalar, the log-odds of label 1, or an array that is summed over.
+      target: label 0 or 1 (bool, integer or float), of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ; a concrete target is outside 0..1.
+
+    >>> round(float(logistic(0.0, 1)), 6)
+    0.693147
+
+    Source: Cox (1958), J. R. Statist. Soc. B 20(2).
+    """
+    prediction, target = _pair("logistic", prediction, target, labels.probability)
+    return jnp.sum(jax.nn.relu(prediction) - target * prediction + _softplus_tail(prediction))
+
+
+@jax.custom_jvp
+def _softplus_tail(x):
+    """`softplus(x) - relu(x) = log(1 + exp(-|x|))`, without the two branches of XLA's log1p."""
+    e = jnp.exp(-jnp.abs(x))
+    if x.dtype == jnp.float64:
+        return jnp.log1p(e)
+    # log(1 + e) = 2 artanh(z): for e <= 1 eight terms of the series are exact to float32.
+    z = e / (2 + e)
+    series = jnp.full_like(z, 1 / 15)
+    for odd in (13, 11, 9, 7, 5, 3, 1):
+        series = series * z * z + jnp.asarray(1 / odd, x.dtype)
+    return 2 * z * series
+
+
+@_softplus_tail.defjvp
+def _softplus_tail_jvp(primals, tangents):
+    (x,), (x_dot,) = primals, tangents
+    # Written without |x|, whose derivative of 0 at 0 would spoil the second derivative there.
+    slope = jnp.where(x > 0, -1, 1) * jax.nn.sigmoid(jnp.where(x > 0, -x, x))
+    return _softplus_tail(x), slope.astype(x.dtype) * x_dot
+
+
+def softmax(prediction, target):
+    """Cross-entropy of a class: `log(sum(exp(prediction))) - prediction[target]`.
+
+    The derivative is `softmax(prediction) - one_hot(target)`.
+
+    Args:
+      prediction: float array [C], one score for each class.
+      target: integer scalar, the class, from 0 to C - 1.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the prediction is not a vector; the target is not an integer scalar; a concrete
+        target is outside 0..C-1.
+
+    >>> round(float(softmax(jnp.zeros(4), 2)), 6)
+    1.386294
+
+    Source: Bridle (1990), NATO ASI Series F 68.
+    """
+    prediction, target = _float(prediction), jnp.asarray(target)
+    if prediction.ndim != 1:
+        raise ValueError(
+            f"softmax: prediction has shape {prediction.shape}, but one example wants a vector [C] "
+            "of scores, one for each class. Give the model C outputs; for one score use logistic."
+        )
+    if target.ndim != 0 or not jnp.issubdtype(target.dtype, jnp.integer):
+        raise ValueError(
+            f"softmax: target has dtype {target.dtype} and shape {target.shape}, but one example "
+            "wants an integer class. Convert labels with y.astype(int), one-hot rows with "
+            "y.argmax(-1)."
+        )
+    target = labels.mark(labels.class_index, target, prediction)
+    chosen = jnp.arange(prediction.shape[0]) == target
+    return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(chosen, prediction, 0))
+
+
+def hinge(prediction, target):
+    """Hinge loss of a support vector machine: `max(0, 1 - s * prediction)`.
+
+    `s` is -1 or +1: a target 0 or -1 is the one class, a target 1 the other.
+
+    Args:
+      prediction: float scalar, the signed score, or an array that is summed over.
+      target: label 0 or 1, or -1 or +1 (bool, integer or float), of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ; a concrete target is another number.
+
+    >>> float(hinge(0.5, 1)), float(hinge(0.5, 0))
+    (0.5, 1.5)
+
+    Source: Cortes and Vapnik (1995), Machine Learning 20(3).
+    """
+    return jnp.sum(_shortfall("hinge", prediction, target))
+
+
+def squared_hinge(prediction, target):
+    """Squared hinge loss: `max(0, 1 - s * prediction)²`, smooth where hinge has its kink.
+
+    `s` is -1 or +1: a target 0 or -1 is the one class, a target 1 the other.
+
+    Args:
+      prediction: float scalar, the signed score, or an array that is summed over.
+      target: label 0 or 1, or -1 or +1 (bool, integer or float), of the same shape.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: the shapes differ; a concrete target is another number.
+
+    >>> float(squared_hinge(0.5, 1)), float(squared_hinge(0.5, 0))
+    (0.25, 2.25)
+
+    Source: Cortes and Vapnik (1995), Machine Learning 20(3).
+    """
+    return jnp.sum(jnp.square(_shortfall("squared_hinge", prediction, target)))
+
+
+def _shortfall(name, prediction, target):
+    """What the margin lacks to 1."""
+    prediction, target = _pair(name, prediction, target, labels.binary_or_sign)
+    return jax.nn.relu(1 - jnp.where(target > 0, prediction, -prediction))
+
+
+def _pair(name, prediction, target, demand=None):
+    """Prediction and target as floats of one dtype and one shape, the target marked."""
+    prediction, target = _float(prediction), jnp.asarray(target)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"{name}: prediction has shape {prediction.shape} and target has shape {target.shape}, "
+            "but one example wants the same shape for both. A model of one output predicts a "
+            "scalar (w @ x, with w of shape [D]), not an array of length 1."
+        )
+    if demand is not None:
+        target = labels.mark(demand, target, prediction)
+    return prediction, target.astype(prediction.dtype)
+
+
+def _float(prediction):
+    prediction = jnp.asarray(prediction)
+    return prediction if jnp.issubdtype(prediction.dtype, jnp.floating) else prediction.astype(float)

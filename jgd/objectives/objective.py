@@ -1,0 +1,267 @@
+"""What is minimised: the mean of a loss over examples, plus a penalty.
+
+    J(params) = sum_i w_i loss(params, example_i) / #{i : w_i != 0} + penalty(params)
+
+Everything here goes through `loss_sum`: the sum of weighted losses and the number of examples that
+count. Sums add up over batches, row blocks and devices; a mean is taken once, at the end.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.tree_util import Partial
+
+from jgd.objectives.checks import check_data, check_weights
+from jgd.objectives.penalties import Penalty
+from jgd.tree import as_partial, select
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The loss of one example and the penalty; made by `objective`.
+
+    Attributes:
+      loss: `(params, example) -> scalar`.
+      penalty: a `Penalty`, or None.
+    """
+
+    loss: Partial
+    penalty: Penalty | None
+
+
+def objective(loss: Callable, penalty: Penalty | None = None) -> Objective:
+    """The objective `mean_i loss(params, example_i) + penalty(params)`.
+
+    Args:
+      loss: `(params, example) -> scalar`, a pure function of one example, without a batch axis.
+        Known by its identity: define it once, at the top of a module. Numbers that shall change
+        without compiling belong into `jax.tree_util.Partial(loss, numbers)`.
+      penalty: from `jgd.penalties`, or None.
+
+    Returns:
+      An `Objective`, a pytree whose leaves are the numbers of loss and penalty.
+
+    Raises:
+      ValueError: loss is not a function; penalty is not a `Penalty`.
+
+    >>> def loss(params, example):
+    ...     return (params @ example["x"] - example["y"]) ** 2
+    >>> data = {"x": jnp.array([[1.0], [2.0]]), "y": jnp.array([1.0, 3.0])}
+    >>> float(value(objective(loss), jnp.zeros(1), data))
+    5.0
+    """
+    if not callable(loss):
+        raise ValueError(
+            f"loss is {loss!r}, but a function (params, example) -> scalar is wanted. "
+            "For a loss of jgd.losses write the model around it: "
+            "lambda params, example: jgd.losses.logistic(params @ example[0], example[1])."
+        )
+    if penalty is not None and not isinstance(penalty, Penalty):
+        raise ValueError(
+            f"penalty is {penalty!r}, but a Penalty is wanted, e.g. jgd.penalties.l2(0.01)."
+        )
+    if penalty is not None:
+        penalty = Penalty(as_partial(penalty.value), as_partial(penalty.prox), penalty.smooth)
+    return Objective(as_partial(loss), penalty)
+
+
+def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> jax.Array:
+    """The objective `J(params)`, over all examples.
+
+    Args:
+      objective: from `jgd.objective`.
+      params: pytree of float arrays.
+      data: pytree of arrays that share their leading axis N.
+      weights: [N] or None. An example of weight 0 is as if it were not there.
+
+    Returns:
+      A float scalar.
+
+    Raises:
+      ValueError: leading axes differ, N = 0, the weights do not fit, the loss is not a scalar.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> float(value(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0])))
+    5.0
+    """
+    _check(data, weights)
+    data, weights = set_faulty_rows_aside(data, weights)
+    total, count = loss_sum(objective.loss, params, data, weights)
+    return total / jnp.maximum(count, 1) + penalty_value(objective, params)
+
+
+def value_and_gradient(
+    objective: Objective, params: Any, data: Any, weights: Any = None, block: int | None = None
+) -> tuple[jax.Array, Any]:
+    """The objective `J(params)` and its gradient, over all examples.
+
+    Where the penalty has a kink, the gradient is a subgradient.
+
+    Args:
+      objective: from `jgd.objective`.
+      params: pytree of float arrays.
+      data: pytree of arrays that share their leading axis N.
+      weights: [N] or None. An example of weight 0 is as if it were not there.
+      block: rows that are taken at once. Memory is then that of `block` examples, and a row is
+        read once for value and gradient. None takes all rows at once.
+
+    Returns:
+      J, a float scalar, and the gradient, a pytree like `params`.
+
+    Raises:
+      ValueError: leading axes differ, N = 0, the weights do not fit, the loss is not a scalar, a
+        block below 1.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> mean_squares, slope = value_and_gradient(
+    ...     jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]))
+    >>> float(mean_squares), float(slope)
+    (5.0, -4.0)
+    """
+    _check(data, weights)
+    if block is not None and not (isinstance(block, int) and block >= 1):
+        raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
+    data, weights = set_faulty_rows_aside(data, weights)
+    total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block)
+    penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
+    mean_grads = jax.tree.map(lambda g, p: g / count + p, grads, penalty_grads)
+    return total / count + penalty, mean_grads
+
+
+def penalty_value(objective: Objective, params: Any) -> jax.Array:
+    """Value of the penalty, 0 where there is none."""
+    if objective.penalty is None:
+        return jnp.zeros((), jnp.result_type(*jax.tree.leaves(params)))
+    return objective.penalty.value(params)
+
+
+def loss_sum(loss: Partial, params: Any, examples: Any, weights: Any = None):
+    """Sum of `w_i loss_i` and the number of examples that count.
+
+    Args:
+      loss: of one example.
+      params: pytree.
+      examples: pytree of arrays [B, ...].
+      weights: [B] or None.
+
+    Returns:
+      A scalar, and the count: an integer where all examples count, else a traced number.
+    """
+    num_examples = jax.tree.leaves(examples)[0].shape[0]
+    if num_examples == 1:
+        # Without a batch axis the products stay vector products, which XLA folds into the loop.
+        losses = _checked(loss(params, jax.tree.map(lambda x: x[0], examples)))[None]
+    else:
+        losses = _checked(jax.vmap(loss, in_axes=(None, 0))(params, examples), batch_axes=1)
+    if weights is None:
+        return jnp.sum(losses), num_examples
+    weights = weights.astype(losses.dtype)
+    return jnp.sum(jnp.where(weights != 0, weights * losses, 0)), jnp.sum(weights != 0)
+
+
+def loss_and_gradient_sums(
+    loss: Partial, params: Any, data: Any, weights: Any = None, block: int | None = None
+):
+    """Sums of loss and gradient over all examples, and their count, never 0.
+
+    Args:
+      loss: of one example.
+      params: pytree.
+      data: pytree of arrays [N, ...].
+      weights: [N] or None.
+      block: rows that are taken at once; None takes all.
+
+    Returns:
+      The sum of losses, the sum of gradients (like `params`), the number of examples that count
+      or 1 where none does.
+    """
+    num_examples = jax.tree.leaves(data)[0].shape[0]
+    block = min(block or num_examples, num_examples)
+    num_blocks = -(-num_examples // block)
+
+    def add_block(sums, position):
+        # The last block begins early enough to be whole; rows seen before then weigh nothing.
+        start = jnp.minimum(position * block, num_examples - block)
+        rows, row_weights = jax.tree.map(
+            lambda x: lax.dynamic_slice_in_dim(x, start, block), (data, weights)
+        )
+        if num_examples % block:
+            fresh = start + jnp.arange(block) >= position * block
+            row_weights = jnp.where(fresh, 1.0 if weights is None else row_weights, 0)
+        return jax.tree.map(jnp.add, sums, _sums(loss, params, rows, row_weights)), None
+
+    if num_blocks == 1:
+        total, grads, count = _sums(loss, params, data, weights)
+    else:
+        one_block = jax.eval_shape(lambda: _sums(loss, params, data, weights))
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one_block)
+        (total, grads, count), _ = lax.scan(add_block, zeros, jnp.arange(num_blocks))
+    return total, grads, num_examples if weights is None else jnp.maximum(count, 1)
+
+
+def _sums(loss, params, examples, weights):
+    (total, count), grads = jax.value_and_grad(loss_sum, argnums=1, has_aux=True)(
+        loss, params, examples, weights
+    )
+    if weights is not None:
+        # Where nothing counts, not even a NaN of the data may come through.
+        total, grads = select(count > 0, (total, grads), jax.tree.map(jnp.zeros_like, (total, grads)))
+    return total, grads, count
+
+
+def set_faulty_rows_aside(data: Any, weights: Any) -> tuple[Any, Any]:
+    """Data and weights with the same sums, such that a row of weight 0 does no harm.
+
+    Zero times NaN is NaN: a weight of 0 alone would not keep a row of NaN out of the gradient. So
+    rows that are not finite become copies of one that is, and where they count, their weight
+    becomes NaN. It depends on the weights nowhere else: lanes that differ in weights share the rows.
+
+    Args:
+      data: pytree of arrays [N, ...].
+      weights: [N], or None: then every row counts, and nothing is to be done.
+
+    Returns:
+      The pair (data, weights).
+    """
+    if weights is None:
+        return data, None
+    leaves = jax.tree.leaves(data)
+    sound = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in leaves]
+    faulty = ~jnp.all(jnp.stack(sound), axis=0)
+    sound_row = jnp.argmin(faulty)
+
+    def leaf(x):
+        return jnp.where(faulty.reshape(-1, *(1,) * (x.ndim - 1)), x[sound_row], x)
+
+    return jax.tree.map(leaf, data), jnp.where(faulty & (weights != 0), jnp.nan, weights)
+
+
+def _checked(losses, batch_axes: int = 0):
+    """Raise ValueError where the loss of one example is not a float scalar."""
+    leaves = jax.tree.leaves(losses)
+    if len(leaves) != 1 or leaves[0].ndim != batch_axes:
+        shapes = [x.shape[batch_axes:] for x in leaves]
+        raise ValueError(
+            f"loss returns {shapes[0] if len(shapes) == 1 else shapes} for one example, but a "
+            "scalar of shape () is wanted. Sum or average over the outputs of the example, and "
+            "predict a scalar rather than an array of length 1."
+        )
+    if not jnp.issubdtype(leaves[0].dtype, jnp.floating):
+        raise ValueError(
+            f"loss returns dtype {leaves[0].dtype}, but a float is wanted, for an integer has no "
+            "gradient. Convert the prediction with .astype(float)."
+        )
+    return leaves[0]
+
+
+def _check(data, weights) -> int:
+    num_examples = check_data(data)
+    check_weights(weights, num_examples)
+    return num_examples

@@ -1,0 +1,55 @@
+"""Small things about pytrees that every floor needs."""
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Static:
+    """A value that belongs to the structure of a pytree, not to its leaves."""
+
+    value: Hashable
+
+
+def as_partial(function: Callable) -> Partial:
+    """`function` as a pytree: its identity is structure, the numbers bound to it are leaves."""
+    return function if isinstance(function, Partial) else Partial(function)
+
+
+def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> jax.Array:
+    """`number` as an array of the default float type; ValueError where it is concrete and wrong.
+
+    A Python float would be weakly typed, and a program compiled twice for it.
+    """
+    try:
+        array = jnp.asarray(number, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is {number!r}, but {wanted} is wanted.") from error
+    if not isinstance(array, jax.core.Tracer) and not jnp.all(is_right(array)):
+        raise ValueError(f"{name} is {number}, but {wanted} is wanted.")
+    return array
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every number of `tree` is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)] or [True]))
+
+
+def select(condition: jax.Array, new: Any, old: Any) -> Any:
+    """`new` where `condition` holds, else `old`; a scalar condition over two equal pytrees."""
+    return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
+
+
+def norm(tree: Any) -> jax.Array:
+    """Euclidean norm over all leaves; no square overflows, and at 0 the derivative is 0."""
+    leaves = [x for x in jax.tree.leaves(tree) if x.size]
+    largest = jax.lax.stop_gradient(jnp.max(jnp.stack([jnp.max(jnp.abs(x)) for x in leaves])))
+    scale = jnp.where(largest > 0, largest, 1)
+    squares = sum(jnp.sum(jnp.square(x / scale)) for x in leaves)
+    return jnp.where(largest > 0, scale * jnp.sqrt(jnp.where(largest > 0, squares, 1)), 0)
