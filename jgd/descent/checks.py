@@ -187,10 +187,11 @@ def check_state(state: Any, fresh: Any) -> None:
         raise ValueError(f"state is {state!r}, but the state of an earlier fit is wanted: fit.state.")
     for part, what in (("params", "params"), ("rule_state", "rule"), ("stop_state", "stop")):
         came, wanted = getattr(state, part), getattr(fresh, part)
-        if not jax.tree.structure(came) == jax.tree.structure(wanted):
+        structures = str(jax.tree.structure(came)), str(jax.tree.structure(wanted))
+        if structures[0] != structures[1]:
             raise ValueError(
-                f"state.{part} has the structure {jax.tree.structure(came)}, but the {what} given "
-                f"here has {jax.tree.structure(wanted)}. Continue with the {what} of the earlier "
+                f"state.{part} has the structure {structures[0]}, but the {what} given "
+                f"here has {structures[1]}. Continue with the {what} of the earlier "
                 "fit, or start from its params without state."
             )
         leaves = zip(jax.tree.leaves(came), jax.tree_util.tree_leaves_with_path(wanted), strict=True)

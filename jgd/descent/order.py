@@ -39,16 +39,35 @@ def order(key: jax.Array, epoch, num_examples: int) -> jax.Array:
     """
     if num_examples < 1:
         raise ValueError(f"num_examples is {num_examples}, but at least 1 is wanted.")
+    return example_at(key, epoch, jnp.arange(num_examples), num_examples)
+
+
+def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
+    """The example at a position of the order, or at many.
+
+    Args:
+      key: PRNG key.
+      epoch: number of the epoch.
+      position: integer array, each from 0 to N - 1.
+      num_examples: N, an int or a traced integer.
+
+    Returns:
+      int32 array of the shape of `position`.
+
+    >>> whole = order(jax.random.key(0), 3, 5)
+    >>> bool(example_at(jax.random.key(0), 3, jnp.array(2), 5) == whole[2])
+    True
+    """
+    num = jnp.asarray(num_examples, jnp.uint32)
     round_keys = jax.random.bits(jax.random.fold_in(key, epoch), (ROUNDS, 2), jnp.uint32)
 
     def swap_or_not(x, round_key):
-        pivot = round_key[0] % num_examples
-        partner = jnp.where(x > pivot, pivot + num_examples - x, pivot - x)
+        pivot = round_key[0] % num
+        partner = jnp.where(x > pivot, pivot + num - x, pivot - x)
         swap = _hash(jnp.maximum(x, partner) ^ round_key[1]) >> 31 == 1
         return jnp.where(swap, partner, x), None
 
-    positions = jnp.arange(num_examples, dtype=jnp.uint32)
-    return lax.scan(swap_or_not, positions, round_keys)[0].astype(jnp.int32)
+    return lax.scan(swap_or_not, jnp.asarray(position, jnp.uint32), round_keys)[0].astype(jnp.int32)
 
 
 def _hash(x):

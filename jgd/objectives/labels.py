@@ -70,7 +70,7 @@ _DEMANDS = {
 def mark(demand, target, prediction):
     """`target`, marked with what is demanded of it; judged on the spot where it is concrete."""
     if not isinstance(target, jax.core.Tracer):
-        _judge(demand.__name__, _span(jnp.atleast_1d(target)), _classes(jnp.shape(prediction)))
+        _judge(demand.__name__, _span(jnp.atleast_1d(target)), _classes(prediction))
     return demand(target, prediction)
 
 
@@ -102,12 +102,13 @@ def _spans(loss, data, treedef, shapes) -> dict[tuple[str, int, int], Span]:
         *jax.tree.leaves(data)
     )
     return {
-        (eqn.params["name"], _classes(jnp.shape(eqn.invars[1].aval)), position): _span(target)
+        (eqn.params["name"], _classes(eqn.invars[1].aval), position): _span(target)
         for position, (eqn, target) in enumerate(zip(marks, targets, strict=True))
     }
 
 
-def _classes(shape: tuple[int, ...]) -> int:
+def _classes(prediction: Any) -> int:
+    shape = jnp.shape(prediction)
     return shape[-1] if shape else 1
 
 
