@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 
@@ -47,6 +48,19 @@ def standardize(x: Any) -> tuple[Partial, Standardization]:
             f"x has shape {x.shape}, but [N, D] with at least one example is wanted. "
             "A single feature is a column: x[:, None]."
         )
+    statistics, is_finite = _statistics(x)
+    if not isinstance(x, jax.core.Tracer) and not np.all(is_finite):
+        columns = np.flatnonzero(~np.asarray(is_finite)).tolist()
+        raise ValueError(
+            f"x holds NaN or infinity in columns {columns}, so they have no mean. "
+            "Fill them, e.g. with the median of the column, or leave these rows out."
+        )
+    return Partial(_standardize, statistics), statistics
+
+
+@jax.jit
+def _statistics(x) -> tuple[Standardization, jax.Array]:
+    """The statistics, and which columns are finite."""
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
     mean = jnp.mean(x, axis=0)
     centered = x - mean
@@ -56,14 +70,8 @@ def standardize(x: Any) -> tuple[Partial, Standardization]:
     deviation = largest * jnp.sqrt(jnp.mean(jnp.square(centered / largest), axis=0))
     # The mean of a constant column is rounded; what it leaves behind is no deviation.
     constant = jnp.max(x, axis=0) == jnp.min(x, axis=0)
-    if not isinstance(x, jax.core.Tracer) and not jnp.isfinite(x).all():
-        columns = jnp.flatnonzero(~jnp.isfinite(x).all(axis=0)).tolist()
-        raise ValueError(
-            f"x holds NaN or infinity in columns {columns}, so they have no mean. "
-            "Fill them, e.g. with the median of the column, or leave these rows out."
-        )
-    statistics = Standardization(mean, jnp.where(constant, 1, deviation))
-    return Partial(_standardize, statistics), statistics
+    scale = jnp.where(constant, 1, deviation)
+    return Standardization(mean, scale), jnp.isfinite(x).all(axis=0)
 
 
 def _standardize(statistics: Standardization, x):

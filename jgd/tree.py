@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 
@@ -28,12 +29,12 @@ def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> j
     A Python float would be weakly typed, and a program compiled twice for it.
     """
     try:
-        array = jnp.asarray(number, float)
+        # Judged by NumPy: each operation of JAX on a concrete number would be compiled first.
+        if not isinstance(number, jax.core.Tracer) and not np.all(is_right(np.asarray(number, float))):
+            raise ValueError
+        return jnp.asarray(number, float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is {number!r}, but {wanted} is wanted.") from error
-    if not isinstance(array, jax.core.Tracer) and not jnp.all(is_right(array)):
-        raise ValueError(f"{name} is {number}, but {wanted} is wanted.")
-    return array
 
 
 def all_finite(tree: Any) -> jax.Array:

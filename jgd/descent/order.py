@@ -59,21 +59,26 @@ def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
     True
     """
     num = jnp.asarray(num_examples, jnp.uint32)
-    round_keys = jax.random.bits(jax.random.fold_in(key, epoch), (ROUNDS, 2), jnp.uint32)
+    # Hashed on, not drawn by `jax.random.bits`, whose code takes longer to compile than all else.
+    seed = jax.random.key_data(jax.random.fold_in(key, epoch)).ravel()
+    rounds = jnp.arange(ROUNDS, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
+    pivots, round_keys = _hash(seed[0] ^ rounds) % num, _hash(seed[-1] + rounds)
 
-    def swap_or_not(x, round_key):
-        pivot = round_key[0] % num
+    def swap_or_not(x, pivot_and_key):
+        pivot, round_key = pivot_and_key
         partner = jnp.where(x > pivot, pivot + num - x, pivot - x)
-        swap = _hash(jnp.maximum(x, partner) ^ round_key[1]) >> 31 == 1
+        swap = _hash(jnp.maximum(x, partner) ^ round_key) >> 31 == 1
         return jnp.where(swap, partner, x), None
 
-    return lax.scan(swap_or_not, jnp.asarray(position, jnp.uint32), round_keys)[0].astype(jnp.int32)
+    start = jnp.asarray(position, jnp.uint32)
+    return lax.scan(swap_or_not, start, (pivots, round_keys))[0].astype(jnp.int32)
 
 
 def _hash(x):
-    """The finaliser of MurmurHash3 (Appleby 2011): every bit of x reaches the top bit."""
+    """The finaliser of MurmurHash3 (Appleby 2011): every bit of x reaches every bit."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    return (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 class Plan(NamedTuple):

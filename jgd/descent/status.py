@@ -55,6 +55,10 @@ _ROSE = (
     " The loss is higher than at the start: the learning rate is too high for this data. "
     "Lower it (a tenth is a good next try), or standardise the features."
 )
+_ENDED_BEFORE = (
+    " It had ended before this call, whose state it was given. To go on all the same, "
+    "start from fit.params without state."
+)
 
 
 def explain(fit) -> str:
@@ -87,6 +91,8 @@ def _explain_one(fit) -> str:
     status, epochs = Status(int(fit.status)), int(fit.epochs)
     losses = np.asarray(fit.history.loss, float)
     sentence = ADVICE[status]
+    if status != Status.EPOCHS_DONE and epochs == 0:
+        sentence += _ENDED_BEFORE
     if status == Status.DIVERGED and epochs == 1:
         sentence += _NOT_FINITE_AT_ONCE
     if status != Status.DIVERGED and epochs > 1 and losses[epochs - 1] > losses[0]:

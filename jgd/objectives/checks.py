@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def check_data(data: Any, name: str = "data") -> int:
@@ -48,7 +49,7 @@ def check_weights(weights: Any, num_examples: int) -> None:
             f"weights have shape {jnp.shape(weights)} and data has {num_examples} examples, but one "
             f"weight for each example, shape ({num_examples},), is wanted."
         )
-    if not isinstance(weights, jax.core.Tracer) and not jnp.any(jnp.asarray(weights) != 0):
+    if not isinstance(weights, jax.core.Tracer) and not np.any(np.asarray(weights) != 0):
         raise ValueError(
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
             "Give at least one a weight other than 0."

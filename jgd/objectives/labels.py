@@ -84,7 +84,7 @@ def check_targets(loss, params: Any, data: Any) -> None:
     spans = _spans(loss, data, treedef, shapes)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(spans)):
         return
-    for (demand, classes, _), span in spans.items():
+    for (demand, classes, _), span in jax.device_get(spans).items():
         _judge(demand, span, classes)
 
 

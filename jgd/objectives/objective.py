@@ -7,6 +7,7 @@ count. Sums add up over batches, row blocks and devices; a mean is taken once, a
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,12 @@ def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> 
     >>> float(value(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0])))
     5.0
     """
-    _check(data, weights)
+    check_weights(weights, check_data(data))
+    return _value(objective, params, data, weights)
+
+
+@jax.jit
+def _value(objective, params, data, weights):
     data, weights = set_faulty_rows_aside(data, weights)
     total, count = loss_sum(objective.loss, params, data, weights)
     return total / jnp.maximum(count, 1) + penalty_value(objective, params)
@@ -125,9 +131,14 @@ def value_and_gradient(
     >>> float(mean_squares), float(slope)
     (5.0, -4.0)
     """
-    _check(data, weights)
+    check_weights(weights, check_data(data))
     if block is not None and not (isinstance(block, int) and block >= 1):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
+    return _value_and_gradient(objective, params, data, weights, block=block)
+
+
+@functools.partial(jax.jit, static_argnames="block")
+def _value_and_gradient(objective, params, data, weights, *, block):
     data, weights = set_faulty_rows_aside(data, weights)
     total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block)
     penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
@@ -259,9 +270,3 @@ def _checked(losses, batch_axes: int = 0):
             "gradient. Convert the prediction with .astype(float)."
         )
     return leaves[0]
-
-
-def _check(data, weights) -> int:
-    num_examples = check_data(data)
-    check_weights(weights, num_examples)
-    return num_examples

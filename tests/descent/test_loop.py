@@ -205,8 +205,9 @@ def test_proximal_step_is_taken_with_the_current_rate_of_a_schedule(batch_size):
     objective = jgd.objective(cases.loss, jgd.penalties.l1(0.05))
     fit = cases.fit(jgd.sgd(schedule), batch_size, objective=objective, epochs=1, shuffle=False)
     position, rows = cases.params(), cases.data()
-    for step, batch in enumerate(batches_of(np.arange(cases.NUM_EXAMPLES), batch_size)):
-        part = jax.tree.map(lambda x, b=np.asarray(batch): x[b], rows)
+    batches = batches_of(np.arange(cases.NUM_EXAMPLES), batch_size)
+    for step, batch in enumerate(batches):
+        part = jax.tree.map(lambda x, b=batch: x[b], rows)
         mean = lambda p, part=part: jnp.mean(jax.vmap(cases.loss, (None, 0))(p, part))  # noqa: E731
         rate = 0.1 * 0.9**step
         position = jax.tree.map(lambda p, g, r=rate: p - r * g, position, jax.grad(mean)(position))

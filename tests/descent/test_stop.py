@@ -1,0 +1,159 @@
+"""Stop tests, status codes and advice."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jgd
+from tests import cases
+
+STATUS = jgd.Status
+
+
+def full_gradient_norm(params):
+    _, grads = jgd.value_and_gradient(cases.objective, params, cases.data())
+    return float(jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads))))
+
+
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_converged_params_meet_the_test_that_was_asked_for(variant):
+    rule = jgd.sgd(jnp.where(cases.VARIANTS[variant] is None, 1.0, 0.05))
+    fit = cases.fit(rule, cases.VARIANTS[variant], epochs=400, stop=jgd.stop.gradient_norm(0.02))
+    assert fit.status == STATUS.CONVERGED
+    assert full_gradient_norm(fit.params) <= 0.02
+    last = int(fit.epochs) - 1
+    assert 0 < last < 399
+    np.testing.assert_allclose(
+        fit.history.gradient_norm[last], full_gradient_norm(fit.params), rtol=1e-4
+    )
+    assert (fit.history.gradient_norm[:last] > 0.02).all()
+    assert np.isnan(fit.history.loss[last + 1 :]).all()
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1e-12, 0.0])
+def test_a_small_learning_rate_fools_no_test_of_the_gradient(rate):
+    fit = cases.fit(jgd.sgd(rate), None, epochs=20, stop=jgd.stop.gradient_norm(1e-3))
+    assert fit.status == STATUS.EPOCHS_DONE
+    assert fit.epochs == 20
+
+
+def test_with_a_penalty_that_has_kinks_the_proximal_gradient_is_tested():
+    """At a strength above every |gradient| at 0, zero is the minimiser, though the gradient is not 0."""
+    objective = jgd.objective(cases.loss, jgd.penalties.l1(10.0, mask={"weights": True, "bias": False}))
+    start = {"weights": jnp.zeros(4), "bias": jnp.zeros(())}
+    fit = cases.fit(
+        jgd.sgd(0.5),
+        None,
+        objective=objective,
+        params=start,
+        epochs=200,
+        stop=jgd.stop.gradient_norm(1e-4),
+    )
+    share = float(jnp.mean(cases.data()["y"]))
+    assert fit.status == STATUS.CONVERGED
+    np.testing.assert_array_equal(fit.params["weights"], np.zeros(4))
+    np.testing.assert_allclose(fit.params["bias"], np.log(share / (1 - share)), atol=1e-3)
+
+
+def test_plateau_waits_for_its_patience():
+    fit = cases.fit(jgd.sgd(0.0), None, epochs=50, stop=jgd.stop.plateau(patience=7))
+    assert fit.status == STATUS.STALLED
+    assert fit.epochs == 8  # the first epoch sets the mark
+
+
+def test_plateau_lets_a_falling_loss_run():
+    fit = cases.fit(jgd.sgd(0.01), None, epochs=50, stop=jgd.stop.plateau(patience=2, tolerance=1e-6))
+    assert fit.status == STATUS.EPOCHS_DONE
+    assert (np.diff(fit.history.loss) < 0).all()
+
+
+def test_convergence_counts_before_a_plateau_and_divergence_before_both():
+    tests = (jgd.stop.plateau(patience=1, tolerance=1.0), jgd.stop.gradient_norm(1e9))
+    assert cases.fit(jgd.sgd(0.1), None, stop=tests).status == STATUS.CONVERGED
+    assert cases.fit(jgd.sgd(jnp.nan), None, stop=tests[:1]).status == STATUS.DIVERGED
+    assert cases.fit(jgd.sgd(0.1), None, epochs=5, stop=tests[:1]).status == STATUS.STALLED
+
+
+def test_each_lane_stops_on_its_own():
+    rates = jnp.array([1.0, 1e-9, jnp.inf, 0.5])
+    stop = jgd.stop.gradient_norm(0.02)
+    lanes = jax.vmap(lambda rule: cases.fit(rule, None, epochs=100, stop=stop))(jgd.sgd(rates))
+    assert lanes.status.tolist() == [
+        STATUS.CONVERGED,
+        STATUS.EPOCHS_DONE,
+        STATUS.DIVERGED,
+        STATUS.CONVERGED,
+    ]
+    for lane, rate in enumerate(rates):
+        alone = cases.fit(jgd.sgd(rate), None, epochs=100, stop=stop)
+        assert lanes.epochs[lane] == alone.epochs
+        np.testing.assert_allclose(
+            lanes.params["weights"][lane], alone.params["weights"], rtol=1e-5, atol=1e-6
+        )
+
+
+def test_tolerances_are_lanes():
+    tolerances = jnp.array([0.2, 0.02])
+    lanes = jax.vmap(
+        lambda t: cases.fit(jgd.sgd(1.0), None, epochs=100, stop=jgd.stop.gradient_norm(t))
+    )(tolerances)
+    assert (lanes.status == STATUS.CONVERGED).all()
+    assert lanes.epochs[0] < lanes.epochs[1]
+
+
+def test_a_fit_that_has_ended_stays_ended():
+    stop = jgd.stop.gradient_norm(0.02)
+    first = cases.fit(jgd.sgd(1.0), None, epochs=100, stop=stop)
+    again = cases.fit(jgd.sgd(1.0), None, epochs=10, stop=stop, state=first.state)
+    assert again.status == STATUS.CONVERGED
+    assert again.epochs == 0
+    np.testing.assert_array_equal(again.params["weights"], first.params["weights"])
+    assert "had ended before" in jgd.explain(again)
+
+
+def test_explain_says_what_happened_in_numbers():
+    fit = cases.fit(jgd.sgd(0.5), None, epochs=7)
+    text = jgd.explain(fit)
+    assert text.startswith("EPOCHS_DONE after 7 of 7 epochs")
+    assert f"loss {fit.history.loss[0]:.4g} -> {fit.history.loss[6]:.4g}" in text
+    assert "learning rate 0.5" in text
+
+
+def test_explain_notices_a_loss_that_rose():
+    x = jnp.array([[10.0]])
+
+    def square(params, example):
+        return jnp.sum((params * example - 1) ** 2)
+
+    fit = jgd.batch_descent(jgd.objective(square), jnp.zeros(1), x, rule=jgd.sgd(0.0101), epochs=5)
+    assert fit.status == STATUS.EPOCHS_DONE
+    assert "higher than at the start" in jgd.explain(fit)
+
+
+def test_explain_counts_lanes():
+    rates = jnp.array([0.1, jnp.inf, 0.1, jnp.nan])
+    lanes = jax.vmap(lambda rule: cases.fit(rule, None))(jgd.sgd(rates))
+    text = jgd.explain(lanes)
+    assert text.startswith("4 fits:")
+    assert "2 EPOCHS_DONE (lanes 0, 2)" in text
+    assert "2 DIVERGED (lanes 1, 3)" in text
+
+
+def test_explain_refuses_a_traced_fit():
+    with pytest.raises(ValueError, match="outside of jit"):
+        jax.jit(lambda rate: len(jgd.explain(cases.fit(jgd.sgd(rate), None))))(0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: jgd.stop.gradient_norm(-1.0), "tolerance is -1.0"),
+        (lambda: jgd.stop.plateau(patience=0), "patience is 0"),
+        (lambda: jgd.stop.plateau(tolerance=-0.1), "tolerance is -0.1"),
+        (lambda: jgd.stop.gradient_norm("small"), "tolerance is 'small'"),
+    ],
+)
+def test_bad_numbers_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,73 @@
+"""What the compiled program holds: causes of speed, not timings."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jgd
+from jgd.descent.order import plan
+
+
+def loss(params, example):
+    x, y = example
+    return jgd.losses.logistic(jgd.models.linear.predict(params, x), y)
+
+
+def compiled(batch_size, num_examples=10_000, features=20):
+    data = jnp.zeros((num_examples, features)), jnp.zeros(num_examples)
+    params = jgd.models.linear.init(jax.random.key(0), features)
+
+    def train(rule, data, key):
+        return jgd.descend(
+            jgd.objective(loss), params, data, rule=rule, batch_size=batch_size, epochs=3, key=key
+        )
+
+    return jax.jit(train).lower(jgd.sgd(0.1), data, jax.random.key(0)).compile()
+
+
+def computations_with_a_loop_of(text, trips):
+    """Names of the computations of an HLO text that hold a loop with this number of trips."""
+    names, current = [], None
+    for line in text.splitlines():
+        if line.startswith(("%", "ENTRY")):
+            current = line.split()[0]
+        if " while(" in line and f'"known_trip_count":{{"n":"{trips}"}}' in line:
+            names.append(current)
+    return names
+
+
+@pytest.mark.skipif(
+    tuple(map(int, jax.__version__.split(".")[:2])) < (0, 12), reason="folding is off before jax 0.12"
+)
+@pytest.mark.parametrize("num_examples", [10_000, 9_973])
+def test_the_steps_of_stochastic_descent_are_one_folded_loop(num_examples):
+    text = compiled(1, num_examples).as_text()
+    steps = plan(num_examples, 1, 21 * 4).steps
+    holders = computations_with_a_loop_of(text, steps)
+    assert len(holders) == 1
+    folded = [line for line in text.splitlines() if "xla_cpu_small_call" in line]
+    assert any(f"to_apply={holders[0]}," in line for line in folded)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_nothing_is_sorted_or_scattered_and_the_data_are_not_copied(batch_size):
+    program = compiled(batch_size)
+    text = program.as_text()
+    assert " sort(" not in text
+    assert " scatter(" not in text
+    data_bytes = 10_000 * 21 * 4
+    chunk_and_order = 2**20 + 10_000 * 4 * 4
+    assert program.memory_analysis().temp_size_in_bytes < chunk_and_order + data_bytes / 2
+
+
+def test_import_stays_in_the_pure_world():
+    code = (
+        "import jgd, sys; "
+        "heavy = {'matplotlib', 'sklearn', 'polars', 'typer', 'rich'} & set(sys.modules); "
+        "assert not heavy, heavy; "
+        "import jax; assert not jax._src.xla_bridge._backends, 'import started a backend'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
