@@ -1,5 +1,6 @@
 """What the compiled program holds: causes of speed, not timings."""
 
+import re
 import subprocess
 import sys
 
@@ -71,3 +72,27 @@ def test_import_stays_in_the_pure_world():
         "import jax; assert not jax._src.xla_bridge._backends, 'import started a backend'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("stop", [None, jgd.stop.plateau(), jgd.stop.gradient_norm(1e-9)])
+def test_lanes_read_each_row_once_for_all_of_them(stop):
+    """No gather has a lane axis, though each lane ends when it likes."""
+    lanes, rows = 7, 600
+    data = jnp.zeros((rows, 5)), jnp.zeros(rows)
+    params = jgd.models.linear.init(jax.random.key(0), 5)
+
+    def train(rate, data):
+        return jgd.stochastic_descent(
+            jgd.objective(loss),
+            params,
+            data,
+            rule=jgd.sgd(rate),
+            epochs=3,
+            key=jax.random.key(0),
+            stop=stop,
+        )
+
+    program = jax.jit(jax.vmap(train, (0, None))).lower(jnp.ones(lanes), data).compile()
+    gathers = re.findall(r"= \w+\[([\d,]*)\]\S* gather\(", program.as_text())
+    assert gathers
+    assert not [shape for shape in gathers if str(lanes) in shape.split(",")]

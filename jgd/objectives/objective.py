@@ -256,7 +256,7 @@ def set_faulty_rows_aside(data: Any, weights: Any) -> tuple[Any, Any]:
 
 def _checked(losses, batch_axes: int = 0):
     """Raise ValueError where the loss of one example is not a float scalar."""
-    leaves = jax.tree.leaves(losses)
+    leaves = [jnp.asarray(x) for x in jax.tree.leaves(losses)]
     if len(leaves) != 1 or leaves[0].ndim != batch_axes:
         shapes = [x.shape[batch_axes:] for x in leaves]
         raise ValueError(

@@ -14,6 +14,10 @@ def vector_loss(params, example):
     return (example["x"] * params["weights"]) ** 2
 
 
+def no_loss(params, example):
+    params["weights"] @ example["x"]
+
+
 def integer_loss(params, example):
     return jnp.sum(example["x"] > 0)
 
@@ -56,6 +60,7 @@ BAD = {
     "a seed for a key": ({"batch_size": 8, "key": 0}, "key is 0, but one PRNG key"),
     "many keys": ({"batch_size": 8, "key": jax.random.split(jax.random.key(0))}, "one PRNG key"),
     "vector loss": ({"objective": jgd.objective(vector_loss)}, r"loss returns \(4,\).*scalar"),
+    "no loss": ({"objective": jgd.objective(no_loss)}, r"loss returns \[\] for one example"),
     "integer loss": ({"objective": jgd.objective(integer_loss)}, "loss returns dtype int32"),
     "a loss, not an objective": ({"objective": cases.loss}, r"jgd.objective\(loss"),
     "integer params": (
