@@ -6,8 +6,11 @@ and every derivative is finite where the prediction is huge, and no derivative n
 so that XLA folds the loop around it.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.tree_util import Partial
 
 from jgd.objectives import labels
@@ -171,29 +174,43 @@ def logistic(prediction, target):
     Source: Cox (1958), J. R. Statist. Soc. B 20(2).
     """
     prediction, target = _pair("logistic", prediction, target, labels.probability)
-    return jnp.sum(jax.nn.relu(prediction) - target * prediction + _softplus_tail(prediction))
+    return jnp.sum(_logistic(prediction, target))
 
 
 @jax.custom_jvp
-def _softplus_tail(x):
-    """`softplus(x) - relu(x) = log(1 + exp(-|x|))`, without the two branches of XLA's log1p."""
+def _logistic(x, y):
+    """`relu(x) - y x + log(1 + exp(-|x|))`, without the two branches of XLA's log1p."""
     e = jnp.exp(-jnp.abs(x))
     if x.dtype == jnp.float64:
-        return jnp.log1p(e)
+        return jax.nn.relu(x) - y * x + jnp.log1p(e)
     # log(1 + e) = 2 artanh(z): for e <= 1 eight terms of the series are exact to float32.
     z = e / (2 + e)
     series = jnp.full_like(z, 1 / 15)
     for odd in (13, 11, 9, 7, 5, 3, 1):
         series = series * z * z + jnp.asarray(1 / odd, x.dtype)
-    return 2 * z * series
+    return jax.nn.relu(x) - y * x + 2 * z * series
 
 
-@_softplus_tail.defjvp
-def _softplus_tail_jvp(primals, tangents):
-    (x,), (x_dot,) = primals, tangents
-    # Written without |x|, whose derivative of 0 at 0 would spoil the second derivative there.
-    slope = jnp.where(x > 0, -1, 1) * jax.nn.sigmoid(jnp.where(x > 0, -x, x))
-    return _softplus_tail(x), slope.astype(x.dtype) * x_dot
+@functools.partial(_logistic.defjvp, symbolic_zeros=True)
+def _logistic_jvp(primals, tangents):
+    (x, y), (x_dot, y_dot) = primals, tangents
+    slope = 0 if isinstance(x_dot, SymbolicZero) else _logistic_slope(x, y) * x_dot
+    return _logistic(x, y), slope - (0 if isinstance(y_dot, SymbolicZero) else x * y_dot)
+
+
+@jax.custom_jvp
+def _logistic_slope(x, y):
+    """`sigmoid(x) - y`, with all its digits in both tails; it shares its exponential with the value."""
+    e = jnp.exp(-jnp.abs(x))
+    return jnp.where(x > 0, 1 - y, -y) + jnp.where(x > 0, -e, e) / (1 + e)
+
+
+@_logistic_slope.defjvp
+def _logistic_slope_jvp(primals, tangents):
+    # By hand, for autodiff through |x| would give a second derivative of 0 at 0.
+    (x, y), (x_dot, y_dot) = primals, tangents
+    e = jnp.exp(-jnp.abs(x))
+    return _logistic_slope(x, y), e / jnp.square(1 + e) * x_dot - y_dot
 
 
 def softmax(prediction, target):

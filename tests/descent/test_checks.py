@@ -138,7 +138,7 @@ def test_minibatch_wants_a_batch_size():
 
 @pytest.mark.parametrize(
     ("loss", "penalty", "message"),
-    [("logistic", None, "loss is 'logistic'"), (cases.loss, 0.1, "penalty is 0.1.*jgd.penalties.l2")],
+    [("logistic", None, "loss is 'logistic'"), (cases.loss, 0.1, r"penalty is 0.1.*jgd.penalties.l2")],
 )
 def test_objective_names_what_it_cannot_use(loss, penalty, message):
     with pytest.raises(ValueError, match=message):
