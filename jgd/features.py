@@ -49,7 +49,7 @@ def standardize(x: Any) -> tuple[Partial, Standardization]:
             "A single feature is a column: x[:, None]."
         )
     statistics, is_finite = _statistics(x)
-    if not isinstance(x, jax.core.Tracer) and not np.all(is_finite):
+    if not isinstance(is_finite, jax.core.Tracer) and not np.all(is_finite):
         columns = np.flatnonzero(~np.asarray(is_finite)).tolist()
         raise ValueError(
             f"x holds NaN or infinity in columns {columns}, so they have no mean. "
@@ -62,16 +62,24 @@ def standardize(x: Any) -> tuple[Partial, Standardization]:
 def _statistics(x) -> tuple[Standardization, jax.Array]:
     """The statistics, and which columns are finite."""
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
-    mean = jnp.mean(x, axis=0)
+    # Of a huge column sums and squares overflow; its mean and standard deviation need not.
+    size = _largest(x)
+    mean = size * jnp.mean(x / size, axis=0)
+    mean = mean + jnp.mean(x - mean, axis=0)  # what the division by the size has rounded away
     centered = x - mean
-    # Of a huge column the squares overflow; its standard deviation need not.
-    largest = jnp.max(jnp.abs(centered), axis=0)
-    largest = jnp.where(largest > 0, largest, 1)
-    deviation = largest * jnp.sqrt(jnp.mean(jnp.square(centered / largest), axis=0))
-    # The mean of a constant column is rounded; what it leaves behind is no deviation.
+    spread = _largest(centered)
+    deviation = spread * jnp.sqrt(jnp.mean(jnp.square(centered / spread), axis=0))
+    # The mean of a constant column is rounded, too; what it leaves behind is no deviation.
     constant = jnp.max(x, axis=0) == jnp.min(x, axis=0)
-    scale = jnp.where(constant, 1, deviation)
-    return Standardization(mean, scale), jnp.isfinite(x).all(axis=0)
+    statistics = Standardization(jnp.where(constant, x[0], mean), jnp.where(constant, 1, deviation))
+    return statistics, jnp.isfinite(x).all(axis=0)
+
+
+def _largest(x):
+    """Largest absolute value of each column, 1 where that is 0; its reciprocal is a float, too."""
+    largest = jnp.max(jnp.abs(x), axis=0)
+    limits = jnp.finfo(x.dtype)
+    return jnp.where(largest > 0, jnp.clip(largest, 4 * limits.tiny, limits.max / 4), 1)
 
 
 def _standardize(statistics: Standardization, x):

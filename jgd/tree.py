@@ -37,6 +37,19 @@ def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> j
         raise ValueError(f"{name} is {number!r}, but {wanted} is wanted.") from error
 
 
+def of_one_shape(name: str, numbers: Any) -> Any:
+    """The numbers of `name`, all of the shape of the largest, so that `vmap` maps over all of them."""
+    shapes = [jnp.shape(x) for x in jax.tree.leaves(numbers)]
+    try:
+        shape = jnp.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: its numbers have the shapes {shapes}, but one shape for all of them is wanted, "
+            "or a single number. For a grid map twice."
+        ) from error
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, shape), numbers)
+
+
 def all_finite(tree: Any) -> jax.Array:
     """Whether every number of `tree` is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)] or [True]))

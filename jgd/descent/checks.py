@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from jgd.descent.step import learning_rate
 from jgd.descent.stop import Stop
-from jgd.objectives.checks import check_data, check_params, check_weights
+from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.labels import check_targets
 from jgd.objectives.objective import Objective
 from jgd.tree import as_partial
@@ -72,17 +72,18 @@ def checked_arguments(
         )
     check_params(params)
     num_examples = check_data(data)
-    check_weights(weights, num_examples)
+    weights = checked_weights(weights, num_examples)
     _check_epochs(epochs)
     static_size, traced_size = _split_batch_size(batch_size, num_examples)
     if key is None and state is not None:
         key = state.key
     is_batch = static_size is None and traced_size is None
     key = _checked_key(key) if shuffle and not is_batch else None
-    params, data = jax.tree.map(jnp.asarray, (params, data))
+    # With its dtype named, an array loses its weak type, which would compile everything anew.
+    params, data = jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), (params, data))
     rule = _checked_rule(rule)
     _check_proximal(objective, rule, params)
-    check_targets(objective.loss, params, data)
+    check_targets(objective.loss, params, data, weights)
     if evaluate is not None and not callable(evaluate):
         raise ValueError(
             f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
@@ -94,7 +95,7 @@ def checked_arguments(
         params=params,
         data=data,
         rule=rule,
-        weights=None if weights is None else jnp.asarray(weights, float),
+        weights=weights,
         batch_size=static_size,
         traced_batch_size=traced_size,
         key=key,

@@ -25,7 +25,13 @@ from jgd.descent.step import (
     smooth_gradient,
     step_if,
 )
-from jgd.objectives.objective import loss_and_gradient_sums, penalty_value
+from jgd.objectives.objective import (
+    loss_and_gradient_sums,
+    loss_dtype,
+    mean_like,
+    penalty_value,
+    wide,
+)
 from jgd.tree import all_finite, norm, select
 
 GRADIENT_SAMPLE = 256  # examples from which the gradient norm of an epoch is estimated
@@ -125,7 +131,8 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
         position, total = _pass_over_batches(arguments, start, index)
     grads = smooth_gradient(objective, state.params, mean_grads)
     gradient_norm = norm(proximal_gradient(objective, state.params, grads))
-    return position, total / count + penalty_value(objective, state.params), gradient_norm
+    mean_loss = (total / count).astype(loss_dtype(objective.loss, state.params, data))
+    return position, mean_loss + penalty_value(objective, state.params), gradient_norm
 
 
 def _gradient_before(arguments: Arguments, params, index):
@@ -138,7 +145,7 @@ def _gradient_before(arguments: Arguments, params, index):
         sample = spread if index is None else index[:GRADIENT_SAMPLE]
         rows, weights = jax.tree.map(lambda x: x[sample], (rows, weights))
     _, grads, count = loss_and_gradient_sums(arguments.objective.loss, params, rows, weights)
-    return jax.tree.map(lambda g: g / count, grads)
+    return mean_like(grads, count, params)
 
 
 def _pass_over_batches(arguments: Arguments, start: Position, index):
@@ -147,11 +154,11 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     leaves = jax.tree.leaves(arguments.data)
     bytes_per_example = sum(x.dtype.itemsize * x[0].size for x in leaves)
     cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
-    zero = jnp.zeros((), _loss_dtype(arguments, start.params))
+    zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
     carry: Any = start
     step = functools.partial(batch_step, objective, rule)
     if batch_size is not None:
-        carry = start, nothing_gathered(start.params, zero.dtype)
+        carry = start, nothing_gathered(start.params, zero)
         step = functools.partial(gathering_step, objective, rule, batch_size)
 
     def take_step(carry_and_total, batch):
@@ -191,8 +198,3 @@ def _batches_of_chunk(arguments: Arguments, cut: Plan, number, index):
         real = (positions < cut.num_examples).reshape(cut.steps, cut.batch_size)
         weights = jnp.where(real, 1.0 if weights is None else weights, 0)
     return data, weights
-
-
-def _loss_dtype(arguments: Arguments, params):
-    example = jax.tree.map(lambda x: x[0], arguments.data)
-    return jax.eval_shape(arguments.objective.loss, params, example).dtype

@@ -11,7 +11,6 @@ from jax.custom_batching import custom_vmap
 from jgd.descent.checks import Arguments, check_state, checked_arguments
 from jgd.descent.epoch import Record, State, blank_record, run_epoch
 from jgd.descent.status import Status
-from jgd.objectives.objective import set_faulty_rows_aside
 
 
 class History(NamedTuple):
@@ -251,8 +250,7 @@ def _first_state(params, rule, stops, key) -> State:
 
 @functools.partial(jax.jit, static_argnames=("batch_size", "epochs", "shuffle"))
 def _descend(arguments: Arguments, state: State, *, batch_size, epochs, shuffle) -> Fit:
-    data, weights = set_faulty_rows_aside(arguments.data, arguments.weights)
-    arguments = arguments._replace(data=data, weights=weights, batch_size=batch_size)
+    arguments = arguments._replace(batch_size=batch_size)
     epoch = functools.partial(run_epoch, arguments, shuffle)
     state, records = (_run_until_stopped if arguments.stop else _run_all)(epoch, state, epochs)
     return Fit(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import Partial
 
-from jgd.tree import Static, as_partial, require_number
+from jgd.tree import Static, as_partial, of_one_shape, require_number
 
 
 class RuleState(NamedTuple):
@@ -258,7 +258,7 @@ def _update_adam(numbers, nesterov, grads, state, params=None, **extra_args):
     first = _running_mean(b1, grads, state.first)
     second = _running_mean(b2, jax.tree.map(jnp.square, grads), state.second)
     state = _step_taken(numbers, state)._replace(first=first, second=second)
-    if nesterov:
+    if nesterov.value:
         ahead = _unbiased(b1, optax.safe_increment(state.num_steps), first)
         mean = _running_mean(b1, _unbiased(b1, state.num_steps, grads), ahead)
     else:
@@ -290,13 +290,12 @@ def _rule(name, init, update, learning_rate, *forms, **numbers):
         key: None if number is None else require_number(f"{name}: {key}", number, *_RANGES[key])
         for key, number in numbers.items()
     }
-    if callable(learning_rate):
-        numbers["learning_rate"] = as_partial(learning_rate)
-    else:
+    if not callable(learning_rate):
         rate = require_number(f"{name}: learning_rate", learning_rate, *_RANGES["learning_rate"])
         numbers["learning_rate"] = rate
-        shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in jax.tree.leaves(numbers)))
-        numbers = jax.tree.map(lambda x: jnp.broadcast_to(x, shape), numbers)
+    numbers = of_one_shape(name, numbers)
+    if callable(learning_rate):
+        numbers["learning_rate"] = as_partial(learning_rate)
     return optax.GradientTransformationExtraArgs(
         Partial(init, numbers, *forms), Partial(update, numbers, *forms)
     )

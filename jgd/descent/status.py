@@ -51,6 +51,11 @@ _NOT_FINITE_AT_ONCE = (
     " It happened in the first epoch: look for NaN or infinity in the data first "
     "(jnp.isfinite(x).all())."
 )
+_BROKE_AT_THE_FLOOR = (
+    "The rule ceased to be finite after the gradient had all but vanished; the last finite parameters "
+    "are kept, and are as good as converged. Line searches break down where the loss falls by less "
+    "than a float can hold: stop before, with stop=jgd.stop.gradient_norm(...)."
+)
 _ROSE = (
     " The loss is higher than at the start: the learning rate is too high for this data. "
     "Lower it (a tenth is a good next try), or standardise the features."
@@ -95,6 +100,8 @@ def _explain_one(fit) -> str:
         sentence += _ENDED_BEFORE
     if status == Status.DIVERGED and epochs == 1:
         sentence += _NOT_FINITE_AT_ONCE
+    if status == Status.DIVERGED and epochs > 1 and _was_at_the_floor(fit, epochs):
+        sentence = _BROKE_AT_THE_FLOOR
     if status != Status.DIVERGED and epochs > 1 and losses[epochs - 1] > losses[0]:
         sentence = sentence + _ROSE
     return f"{_headline(fit, status, epochs, losses)}\n{sentence}"
@@ -110,6 +117,11 @@ def _headline(fit, status: Status, epochs: int, losses: np.ndarray) -> str:
     if rate:
         parts.append(f"learning rate {float(rate[0][1]):.3g}")
     return f"{parts[0]}: {', '.join(parts[1:])}." if parts[1:] else f"{parts[0]}."
+
+
+def _was_at_the_floor(fit, epochs: int) -> bool:
+    norms = np.asarray(fit.history.gradient_norm, float)
+    return norms[epochs - 2] < 1e-5 * norms[0]
 
 
 def _explain_many(status: np.ndarray) -> str:

@@ -10,7 +10,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgd.objectives.objective import Objective, loss_and_gradient_sums, loss_sum
+from jgd.objectives.objective import (
+    Objective,
+    loss_and_gradient_sums,
+    loss_dtype,
+    loss_sum,
+    mean_like,
+    wide,
+)
 from jgd.tree import select
 
 
@@ -127,11 +134,14 @@ def batch_step(objective, rule, position: Position, batch: Any, weights: Any):
     """
     total, grads, count = loss_and_gradient_sums(objective.loss, position.params, batch, weights)
 
-    def mean_loss_at(params):
-        return loss_sum(objective.loss, params, batch, weights)[0] / count
+    dtype = loss_dtype(objective.loss, position.params, batch)
 
-    mean_grads = jax.tree.map(lambda g: g / count, grads)
-    moved = move(objective, rule, position, total / count, mean_grads, mean_loss_at)
+    def mean_loss_at(params):
+        return (loss_sum(objective.loss, params, batch, weights)[0] / count).astype(dtype)
+
+    mean_grads = mean_like(grads, count, position.params)
+    mean_loss = (total / count).astype(dtype)
+    moved = move(objective, rule, position, mean_loss, mean_grads, mean_loss_at)
     if weights is not None:
         moved = select(jnp.any(weights != 0), moved, position)
     return moved, total, mean_grads
@@ -145,9 +155,10 @@ class Gathered(NamedTuple):
     num: jax.Array
 
 
-def nothing_gathered(params: Any, loss_dtype) -> Gathered:
-    """The sums before the first example of a batch."""
-    return Gathered(jnp.zeros((), loss_dtype), optax.tree.zeros_like(params), jnp.zeros((), jnp.int32))
+def nothing_gathered(params: Any, total: jax.Array) -> Gathered:
+    """The sums before the first example of a batch; `total` is their zero of the loss."""
+    grads = jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), params)
+    return Gathered(total, grads, jnp.zeros((), jnp.int32))
 
 
 def gathering_step(objective, rule, batch_size, carry, example: Any, weight: Any):
@@ -175,7 +186,7 @@ def step_if(condition, objective, rule, carry):
     """Step along what has been gathered and start afresh, where the condition holds."""
     position, gathered = carry
     count = jnp.maximum(gathered.num, 1)
-    mean_grads = jax.tree.map(lambda g: g / count.astype(g.dtype), gathered.grads)
+    mean_grads = mean_like(gathered.grads, count, position.params)
     mean_loss = gathered.total / count.astype(gathered.total.dtype)
     moved = move(objective, rule, position, mean_loss, mean_grads, _no_loss_at)
     return select(condition, (moved, optax.tree.zeros_like(gathered)), carry)

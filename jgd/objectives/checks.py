@@ -40,13 +40,13 @@ def check_data(data: Any, name: str = "data") -> int:
     return lengths[0]
 
 
-def check_weights(weights: Any, num_examples: int) -> None:
-    """ValueError unless `weights` is None or an array [N] of which some number is not 0."""
+def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
+    """The weights as floats [N], or None; ValueError where they do not fit or are all 0."""
     if weights is None:
-        return
-    if jnp.shape(weights) != (num_examples,):
+        return None
+    if np.shape(weights) != (num_examples,):
         raise ValueError(
-            f"weights have shape {jnp.shape(weights)} and data has {num_examples} examples, but one "
+            f"weights have shape {np.shape(weights)} and data has {num_examples} examples, but one "
             f"weight for each example, shape ({num_examples},), is wanted."
         )
     if not isinstance(weights, jax.core.Tracer) and not np.any(np.asarray(weights) != 0):
@@ -54,6 +54,7 @@ def check_weights(weights: Any, num_examples: int) -> None:
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
             "Give at least one a weight other than 0."
         )
+    return jnp.asarray(weights, float)
 
 
 def check_params(params: Any) -> None:

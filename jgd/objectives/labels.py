@@ -11,39 +11,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-
-@jax.jit
-def probability(target, prediction):
-    return target
-
-
-@jax.jit
-def binary_or_sign(target, prediction):
-    return target
-
-
-@jax.jit
-def class_index(target, prediction):
-    return target
-
-
-@jax.jit
-def not_negative(target, prediction):
-    return target
+from jgd.objectives.rows import counted_rows
 
 
 class Span(NamedTuple):
     """What is read off the targets of one mark: enough to judge them."""
 
-    smallest: jax.Array
-    largest: jax.Array
-    whole: jax.Array  # every target is a whole number
-    zero: jax.Array  # some target is 0
+    smallest: Any
+    largest: Any
+    whole: Any  # every target is a whole number
+    zero: Any  # some target is 0
 
 
-# demand: (is the span right, given the number of scores; what the loss wants, and the way out)
+# demand: (is the span right, given the number of classes; what the loss wants, and the way out)
 _DEMANDS = {
     "probability": (
         lambda span, classes: span.smallest >= 0 and span.largest <= 1,
@@ -65,63 +48,69 @@ _DEMANDS = {
         "poisson wants counts, which are never below 0; for signed targets use squared_error or huber",
     ),
 }
+_PREFIX = "jgd_target"
 
 
-def mark(demand, target, prediction):
+def mark(demand: str, target: Any, classes: int = 0) -> jax.Array:
     """`target`, marked with what is demanded of it; judged on the spot where it is concrete."""
     if not isinstance(target, jax.core.Tracer):
-        _judge(demand.__name__, _span(jnp.atleast_1d(target)), _classes(prediction))
-    return demand(target, prediction)
+        _judge(demand, classes, _span(np, np.asarray(target)))
+    return _identity(demand, classes)(target)
 
 
-def check_targets(loss, params: Any, data: Any) -> None:
-    """Raise ValueError where a target in `data` is not what the loss demands.
+@functools.cache
+def _identity(demand: str, classes: int):
+    def identity(target):
+        return target
 
-    Silent while `data` is traced (under `jit` or `vmap` over the data): its values are not known.
+    identity.__name__ = f"{_PREFIX} {demand} {classes}"
+    return jax.jit(identity)
+
+
+def check_targets(loss, params: Any, data: Any, weights: Any) -> None:
+    """Raise ValueError where a target that counts in `data` is not what the loss demands.
+
+    Silent while the data are traced (under `jit`, or `vmap` over them): their values are not known.
     """
     leaves, treedef = jax.tree.flatten(params)
-    shapes = tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    spans = _spans(loss, data, treedef, shapes)
+    shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
+    spans = _spans(loss, data, weights, treedef, shapes)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(spans)):
         return
-    for (demand, classes, _), span in jax.device_get(spans).items():
-        _judge(demand, span, classes)
+    for (name, _), span in jax.device_get(spans).items():
+        _, demand, classes = name.split()
+        _judge(demand, int(classes), span)
 
 
 @functools.partial(jax.jit, static_argnames=("treedef", "shapes"))
-def _spans(loss, data, treedef, shapes) -> dict[tuple[str, int, int], Span]:
+def _spans(loss, data, weights, treedef, shapes) -> dict[tuple[str, int], Span]:
     """The span of the targets at every mark in the trace of `loss`, over all examples."""
-    params = jax.tree.unflatten(treedef, [jnp.zeros(s.shape, s.dtype) for s in shapes])
+    params = [jnp.zeros(s.shape, s.dtype) for s in shapes]
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
-    closed = jax.make_jaxpr(loss)(params, example)
-    marks = [eqn for eqn in closed.jaxpr.eqns if eqn.params.get("name") in _DEMANDS]
+    closed = jax.make_jaxpr(loss)(jax.tree.unflatten(treedef, params), example)
+    marks = [e for e in closed.jaxpr.eqns if str(e.params.get("name")).startswith(_PREFIX)]
     targets_of = jaxpr_as_fun(
-        closed.replace(jaxpr=closed.jaxpr.replace(outvars=[eqn.outvars[0] for eqn in marks]))
+        closed.replace(jaxpr=closed.jaxpr.replace(outvars=[e.outvars[0] for e in marks]))
     )
-    targets = jax.vmap(lambda *leaves: targets_of(*jax.tree.leaves(params), *leaves))(
-        *jax.tree.leaves(data)
-    )
+    rows = jax.tree.leaves(counted_rows(data, weights))
+    targets = jax.vmap(lambda *row: targets_of(*params, *row))(*rows)
     return {
-        (eqn.params["name"], _classes(eqn.invars[1].aval), position): _span(target)
+        (eqn.params["name"], position): _span(jnp, target)
         for position, (eqn, target) in enumerate(zip(marks, targets, strict=True))
     }
 
 
-def _classes(prediction: Any) -> int:
-    shape = jnp.shape(prediction)
-    return shape[-1] if shape else 1
-
-
-def _span(targets) -> Span:
-    targets = targets.astype(jnp.int32) if targets.dtype == bool else targets
+def _span(numpy, targets) -> Span:
+    """Read with NumPy on the spot, with JAX within a program."""
+    kind = "float32" if jnp.issubdtype(targets.dtype, jnp.floating) else "int32"
+    targets = targets.astype(kind)
     # A NaN is left to the descent, which ends in DIVERGED and names the epoch.
-    targets = jnp.where(jnp.isnan(targets), 1, targets).astype(targets.dtype)
-    return Span(
-        targets.min(), targets.max(), jnp.all(targets == jnp.round(targets)), jnp.any(targets == 0)
-    )
+    targets = numpy.where(numpy.isnan(targets), 1, targets).astype(kind)
+    whole = numpy.all(targets == numpy.round(targets))
+    return Span(targets.min(), targets.max(), whole, numpy.any(targets == 0))
 
 
-def _judge(demand: str, span: Span, classes: int) -> None:
+def _judge(demand: str, classes: int, span: Span) -> None:
     is_right, wanted = _DEMANDS[demand]
     if not is_right(span, classes):
         fractions = "" if span.whole else " and are not all whole numbers"

@@ -147,9 +147,11 @@ def poisson(prediction, target):
 
     Source: Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135(3).
     """
-    prediction, target = _pair("poisson", prediction, target, labels.not_negative)
-    bounded = jnp.minimum(prediction, jnp.log(jnp.finfo(prediction.dtype).max) - 2)
-    return jnp.sum(jnp.exp(bounded) * (1 + prediction - bounded) - target * prediction)
+    prediction, target = _pair("poisson", prediction, target, "not_negative")
+    largest = jnp.asarray(jnp.log(jnp.finfo(prediction.dtype).max) - 2, prediction.dtype)
+    rate = jnp.exp(jnp.minimum(prediction, largest))
+    tangent = jnp.exp(largest) * jax.nn.relu(prediction - largest)
+    return jnp.sum(rate + tangent - target * prediction)
 
 
 def logistic(prediction, target):
@@ -173,7 +175,7 @@ def logistic(prediction, target):
 
     Source: Cox (1958), J. R. Statist. Soc. B 20(2).
     """
-    prediction, target = _pair("logistic", prediction, target, labels.probability)
+    prediction, target = _pair("logistic", prediction, target, "probability")
     return jnp.sum(_logistic(prediction, target))
 
 
@@ -246,7 +248,7 @@ def softmax(prediction, target):
             "wants an integer class. Convert labels with y.astype(int), one-hot rows with "
             "y.argmax(-1)."
         )
-    target = labels.mark(labels.class_index, target, prediction)
+    target = labels.mark("class_index", target, prediction.shape[0])
     chosen = jnp.arange(prediction.shape[0]) == target
     return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(chosen, prediction, 0))
 
@@ -299,7 +301,7 @@ def squared_hinge(prediction, target):
 
 def _shortfall(name, prediction, target):
     """What the margin lacks to 1."""
-    prediction, target = _pair(name, prediction, target, labels.binary_or_sign)
+    prediction, target = _pair(name, prediction, target, "binary_or_sign")
     return jax.nn.relu(1 - jnp.where(target > 0, prediction, -prediction))
 
 
@@ -313,7 +315,7 @@ def _pair(name, prediction, target, demand=None):
             "scalar (w @ x, with w of shape [D]), not an array of length 1."
         )
     if demand is not None:
-        target = labels.mark(demand, target, prediction)
+        target = labels.mark(demand, target)
     return prediction, target.astype(prediction.dtype)
 
 

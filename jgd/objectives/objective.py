@@ -8,6 +8,7 @@ count. Sums add up over batches, row blocks and devices; a mean is taken once, a
 
 import dataclasses
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
-from jgd.objectives.checks import check_data, check_weights
+from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
+from jgd.objectives.rows import counted_rows
 from jgd.tree import as_partial, select
 
 
@@ -91,15 +93,15 @@ def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> 
     >>> float(value(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0])))
     5.0
     """
-    check_weights(weights, check_data(data))
-    return _value(objective, params, data, weights)
+    check_params(params)
+    return _value(objective, params, data, checked_weights(weights, check_data(data)))
 
 
 @jax.jit
 def _value(objective, params, data, weights):
-    data, weights = set_faulty_rows_aside(data, weights)
     total, count = loss_sum(objective.loss, params, data, weights)
-    return total / jnp.maximum(count, 1) + penalty_value(objective, params)
+    mean = (total / jnp.maximum(count, 1)).astype(loss_dtype(objective.loss, params, data))
+    return mean + penalty_value(objective, params)
 
 
 def value_and_gradient(
@@ -131,19 +133,20 @@ def value_and_gradient(
     >>> float(mean_squares), float(slope)
     (5.0, -4.0)
     """
-    check_weights(weights, check_data(data))
-    if block is not None and not (isinstance(block, int) and block >= 1):
+    check_params(params)
+    weights = checked_weights(weights, check_data(data))
+    if block is not None and not (isinstance(block, numbers.Integral) and block >= 1):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
     return _value_and_gradient(objective, params, data, weights, block=block)
 
 
 @functools.partial(jax.jit, static_argnames="block")
 def _value_and_gradient(objective, params, data, weights, *, block):
-    data, weights = set_faulty_rows_aside(data, weights)
     total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block)
     penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
-    mean_grads = jax.tree.map(lambda g, p: g / count + p, grads, penalty_grads)
-    return total / count + penalty, mean_grads
+    mean = (total / count).astype(loss_dtype(objective.loss, params, data))
+    mean_grads = mean_like(grads, count, params)
+    return mean + penalty, jax.tree.map(jnp.add, mean_grads, penalty_grads)
 
 
 def penalty_value(objective: Objective, params: Any) -> jax.Array:
@@ -163,18 +166,19 @@ def loss_sum(loss: Partial, params: Any, examples: Any, weights: Any = None):
       weights: [B] or None.
 
     Returns:
-      A scalar, and the count: an integer where all examples count, else a traced number.
+      A scalar, of float32 at least, and the count: an integer where all examples count, else traced.
     """
     num_examples = jax.tree.leaves(examples)[0].shape[0]
     if num_examples == 1:
         # Without a batch axis the products stay vector products, which XLA folds into the loop.
         losses = _checked(loss(params, jax.tree.map(lambda x: x[0], examples)))[None]
     else:
-        losses = _checked(jax.vmap(loss, in_axes=(None, 0))(params, examples), batch_axes=1)
-    if weights is None:
-        return jnp.sum(losses), num_examples
-    weights = weights.astype(losses.dtype)
-    return jnp.sum(jnp.where(weights != 0, weights * losses, 0)), jnp.sum(weights != 0)
+        rows = counted_rows(examples, weights)
+        losses = _checked(jax.vmap(loss, in_axes=(None, 0))(params, rows), batch_axes=1)
+    if weights is not None:
+        losses = jnp.where(weights != 0, weights.astype(losses.dtype) * losses, 0)
+    total = jnp.sum(losses, dtype=wide(losses.dtype))
+    return total, num_examples if weights is None else jnp.sum(weights != 0)
 
 
 def loss_and_gradient_sums(
@@ -190,12 +194,11 @@ def loss_and_gradient_sums(
       block: rows that are taken at once; None takes all.
 
     Returns:
-      The sum of losses, the sum of gradients (like `params`), the number of examples that count
-      or 1 where none does.
+      The sum of losses, the sum of gradients (like `params`), both of float32 at least; the number
+      of examples that count, or 1 where none does.
     """
     num_examples = jax.tree.leaves(data)[0].shape[0]
     block = min(block or num_examples, num_examples)
-    num_blocks = -(-num_examples // block)
 
     def add_block(sums, position):
         # The last block begins early enough to be whole; rows seen before then weigh nothing.
@@ -208,11 +211,12 @@ def loss_and_gradient_sums(
             row_weights = jnp.where(fresh, 1.0 if weights is None else row_weights, 0)
         return jax.tree.map(jnp.add, sums, _sums(loss, params, rows, row_weights)), None
 
-    if num_blocks == 1:
+    if block == num_examples:
         total, grads, count = _sums(loss, params, data, weights)
     else:
         one_block = jax.eval_shape(lambda: _sums(loss, params, data, weights))
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one_block)
+        num_blocks = -(-num_examples // block)
         (total, grads, count), _ = lax.scan(add_block, zeros, jnp.arange(num_blocks))
     return total, grads, num_examples if weights is None else jnp.maximum(count, 1)
 
@@ -224,39 +228,28 @@ def _sums(loss, params, examples, weights):
     if weights is not None:
         # Where nothing counts, not even a NaN of the data may come through.
         total, grads = select(count > 0, (total, grads), jax.tree.map(jnp.zeros_like, (total, grads)))
-    return total, grads, count
+    return total, jax.tree.map(lambda g: g.astype(wide(g.dtype)), grads), count
 
 
-def set_faulty_rows_aside(data: Any, weights: Any) -> tuple[Any, Any]:
-    """Data and weights with the same sums, such that a row of weight 0 does no harm.
+def mean_like(sums: Any, count: Any, like: Any) -> Any:
+    """The sums divided by their count, in the dtypes of `like`."""
+    return jax.tree.map(lambda s, x: (s / jnp.asarray(count, s.dtype)).astype(x.dtype), sums, like)
 
-    Zero times NaN is NaN: a weight of 0 alone would not keep a row of NaN out of the gradient. So
-    rows that are not finite become copies of one that is, and where they count, their weight
-    becomes NaN. It depends on the weights nowhere else: lanes that differ in weights share the rows.
 
-    Args:
-      data: pytree of arrays [N, ...].
-      weights: [N], or None: then every row counts, and nothing is to be done.
+def wide(dtype):
+    """The dtype in which many numbers of `dtype` are summed: a long sum in 16 bits stands still."""
+    return jnp.promote_types(dtype, jnp.float32)
 
-    Returns:
-      The pair (data, weights).
-    """
-    if weights is None:
-        return data, None
-    leaves = jax.tree.leaves(data)
-    sound = [jnp.isfinite(x).reshape(len(x), -1).all(axis=1) for x in leaves]
-    faulty = ~jnp.all(jnp.stack(sound), axis=0)
-    sound_row = jnp.argmin(faulty)
 
-    def leaf(x):
-        return jnp.where(faulty.reshape(-1, *(1,) * (x.ndim - 1)), x[sound_row], x)
-
-    return jax.tree.map(leaf, data), jnp.where(faulty & (weights != 0), jnp.nan, weights)
+def loss_dtype(loss: Partial, params: Any, data: Any):
+    """The dtype that the loss of one example has."""
+    example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
+    return _checked(jax.eval_shape(loss, params, example)).dtype
 
 
 def _checked(losses, batch_axes: int = 0):
     """Raise ValueError where the loss of one example is not a float scalar."""
-    leaves = [jnp.asarray(x) for x in jax.tree.leaves(losses)]
+    leaves = [x if hasattr(x, "dtype") else jnp.asarray(x) for x in jax.tree.leaves(losses)]
     if len(leaves) != 1 or leaves[0].ndim != batch_axes:
         shapes = [x.shape[batch_axes:] for x in leaves]
         raise ValueError(

@@ -7,13 +7,14 @@ zeros come out as zeros. Strengths are leaves: another strength compiles nothing
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
-from jgd.tree import Static, require_number
+from jgd.tree import Static, of_one_shape, require_number
 
 
 @jax.tree_util.register_dataclass
@@ -103,7 +104,8 @@ def elastic_net(strength, l1_ratio=0.5, mask=None) -> Penalty:
     ratio = require_number(
         "elastic_net: l1_ratio", l1_ratio, lambda r: (r >= 0) & (r <= 1), "a number from 0 to 1"
     )
-    bound = _strength("elastic_net", strength), ratio, _mask(mask)
+    numbers = of_one_shape("elastic_net", (_strength("elastic_net", strength), ratio))
+    bound = *numbers, _mask(mask)
     return Penalty(Partial(_elastic_net_value, *bound), Partial(_elastic_net_prox, *bound), smooth=False)
 
 
@@ -147,26 +149,32 @@ def _strength(name, strength):
     return require_number(f"{name}: strength", strength, lambda s: s >= 0, "a number >= 0")
 
 
+class _Array(NamedTuple):
+    """A mask for each number of a parameter, as structure, so that `vmap` does not deal it out."""
+
+    shape: tuple[int, ...]
+    content: bytes
+
+
 def _mask(mask: Any) -> Any:
-    """Plain bools become structure, so that an unpenalised leaf costs nothing; arrays stay leaves."""
-    if mask is None:
-        return Static(True)
+    """The mask as structure: what is not penalised costs nothing."""
 
     def leaf(value):
         if isinstance(value, bool):
             return Static(value)
-        if getattr(value, "dtype", None) != jnp.bool_:
+        if isinstance(value, jax.core.Tracer) or getattr(value, "dtype", None) != jnp.bool_:
             raise ValueError(
                 f"mask holds {value!r}, but True, False or an array of bools is wanted for each "
-                'parameter, e.g. {"weights": True, "bias": False}.'
+                'parameter, known before tracing, e.g. {"weights": True, "bias": False}.'
             )
-        return jnp.asarray(value)
+        array = np.asarray(value)
+        return Static(_Array(array.shape, array.tobytes()) if array.ndim else bool(array))
 
-    return jax.tree.map(leaf, mask)
+    return Static(True) if mask is None else jax.tree.map(leaf, mask)
 
 
-def _pairs(mask, params) -> tuple[list[tuple[Any, jax.Array]], Any]:
-    """The leaves of `params`, each with the part of the mask that it stands under."""
+def _masked(mask, params) -> tuple[list[tuple[Any, jax.Array]], Any]:
+    """The leaves of `params`, each with its mask: a bool, or an array of bools of the same shape."""
     try:
         masks = jax.tree.map(
             lambda m, part: jax.tree.map(lambda _: m, part), mask, params, is_leaf=_is_static
@@ -178,21 +186,31 @@ def _pairs(mask, params) -> tuple[list[tuple[Any, jax.Array]], Any]:
             "each parameter, or for a whole branch."
         ) from error
     leaves, treedef = jax.tree.flatten(params)
-    return list(zip(jax.tree.leaves(masks, is_leaf=_is_static), leaves, strict=True)), treedef
+    masks = jax.tree.leaves(masks, is_leaf=_is_static)
+    return [(_unpacked(m.value, p), p) for m, p in zip(masks, leaves, strict=True)], treedef
 
 
 def _is_static(node) -> bool:
     return isinstance(node, Static)
 
 
+def _unpacked(mask: bool | _Array, p):
+    if isinstance(mask, bool):
+        return mask
+    if mask.shape != p.shape:
+        raise ValueError(
+            f"mask has the shape {mask.shape} where the parameter has {p.shape}, but an array of "
+            "bools wants the shape of the parameter that it stands for."
+        )
+    return np.frombuffer(mask.content, bool).reshape(mask.shape)
+
+
 def _total(function, mask, params):
     """Sum of `function` over the penalised parameters."""
     total = jnp.zeros((), jnp.result_type(*jax.tree.leaves(params)))
-    for m, p in _pairs(mask, params)[0]:
-        if not _is_static(m):
-            total += jnp.sum(jnp.where(m, function(p), 0))
-        elif m.value:
-            total += jnp.sum(function(p))
+    for m, p in _masked(mask, params)[0]:
+        if m is not False:
+            total += jnp.sum(function(p) if m is True else jnp.where(m, function(p), 0))
     return total
 
 
@@ -200,9 +218,9 @@ def _map_penalised(function, mask, params):
     """`function` of the penalised parameters, the others as they are."""
 
     def leaf(m, p):
-        if not _is_static(m):
-            return jnp.where(m, function(p), p)
-        return function(p) if m.value else p
+        if isinstance(m, bool):
+            return function(p) if m else p
+        return jnp.where(m, function(p), p)
 
-    pairs, treedef = _pairs(mask, params)
+    pairs, treedef = _masked(mask, params)
     return jax.tree.unflatten(treedef, [leaf(m, p) for m, p in pairs])

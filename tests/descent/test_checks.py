@@ -130,7 +130,7 @@ def test_variants_have_their_own_batch_size(call, message):
 
 
 def test_minibatch_wants_a_batch_size():
-    with pytest.raises(ValueError, match="jgd.batch_descent"):
+    with pytest.raises(ValueError, match=r"jgd\.batch_descent"):
         jgd.minibatch_descent(
             cases.objective, cases.params(), ROWS, rule=jgd.sgd(0.1), epochs=1, batch_size=None
         )

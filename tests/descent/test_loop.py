@@ -233,7 +233,7 @@ OPTAX_RULES = {
 @pytest.mark.parametrize("name", OPTAX_RULES)
 @pytest.mark.parametrize("batch_size", [None, 16])
 def test_any_optax_rule_lowers_the_objective(name, batch_size):
-    fit = cases.fit(OPTAX_RULES[name], batch_size, epochs=20)
+    fit = cases.fit(OPTAX_RULES[name], batch_size, epochs=10)
     start = jgd.value(cases.objective, cases.params(), cases.data())
     assert fit.status == jgd.Status.EPOCHS_DONE
     assert jgd.value(cases.objective, fit.params, cases.data()) < 0.9 * start

@@ -131,6 +131,16 @@ def test_explain_notices_a_loss_that_rose():
     assert "higher than at the start" in jgd.explain(fit)
 
 
+@pytest.mark.parametrize(
+    ("floor", "advice"), [(1e-7, "as good as converged"), (0.5, "Lower the learning")]
+)
+def test_explain_tells_a_line_search_that_broke_down_at_the_floor(floor, advice):
+    fit = cases.fit(jgd.sgd(0.5), None, epochs=5)
+    norms = fit.history.gradient_norm.at[3].set(floor).at[4].set(jnp.nan)
+    broken = fit._replace(status=STATUS.DIVERGED, history=fit.history._replace(gradient_norm=norms))
+    assert advice in jgd.explain(broken)
+
+
 def test_explain_counts_lanes():
     rates = jnp.array([0.1, jnp.inf, 0.1, jnp.nan])
     lanes = jax.vmap(lambda rule: cases.fit(rule, None))(jgd.sgd(rates))

@@ -1,0 +1,111 @@
+"""The examples in the docstrings run, and every public name has a docstring that is complete."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import jgd
+
+EXTRAS = {"matplotlib", "polars", "rich", "sklearn", "typer", "orbax"}
+MODULES = sorted(module.name for module in pkgutil.walk_packages(jgd.__path__, "jgd."))
+PUBLIC = {
+    "": (
+        *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
+        *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
+        *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
+        *("auto_rule", "diagnose"),
+    ),
+    "losses.": (
+        *("squared_error", "absolute_error", "huber", "quantile", "poisson", "logistic"),
+        *("softmax", "hinge", "squared_hinge"),
+    ),
+    "penalties.": ("l1", "l2", "elastic_net", "group_l1", "nonnegative", "box", "l2_ball", "simplex"),
+    "stop.": ("gradient_norm", "plateau"),
+    "models.": (
+        f"{model}.{part}"
+        for model in ("linear", "mlp", "cnn", "factorization", "text")
+        for part in ("init", "predict")
+    ),
+    "features.": ("standardize", "polynomial", "one_hot", "hashing"),
+}
+FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
+CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
+CLASSES += ["penalties.Penalty", "models.Model"]
+
+
+def find(name):
+    """The object of that name in jgd; None where it does not exist yet."""
+    found = jgd
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def imported(name):
+    """The module; skipped where it needs an extra that is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in EXTRAS:
+            pytest.skip(f"{name} needs {error.name}")
+        raise
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    module = imported(name)
+    names = {"jgd": jgd, "jax": jax, "jnp": jnp, "optax": optax}
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(verbose=False)
+    report = []
+    for test in finder.find(module, name, extraglobs=names):
+        runner.run(test, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder()
+    examples = {
+        name: sum(len(t.examples) for t in finder.find(imported(name), name)) for name in MODULES
+    }
+    assert sum(examples.values()) > 40, examples
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if find(name)])
+def test_docstring_of_a_function_is_complete(name):
+    text = inspect.getdoc(find(name)) or ""
+    assert all(part in text for part in ("Args:", "Returns:", ">>>")), text
+    assert text[0].isupper()
+    assert text.partition("\n")[0].endswith((".", "`"))
+    described = text.partition("Args:")[2].partition("Returns:")[0]
+    for parameter in inspect.signature(find(name)).parameters.values():
+        stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        assert f"  {stars}{parameter.name}:" in described, parameter.name
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if find(name)])
+def test_docstring_of_a_class_names_its_attributes(name):
+    cls = find(name)
+    text = inspect.getdoc(cls) or ""
+    described = text.partition("Attributes:")[2]
+    fields = [*getattr(cls, "__members__", ()), *getattr(cls, "_fields", ())]
+    fields += getattr(cls, "__dataclass_fields__", ())
+    assert fields
+    for field in fields:
+        assert f"  {field}:" in described, field
+
+
+@pytest.mark.parametrize("name", [name for name in jgd.__all__ if inspect.isfunction(find(name))])
+def test_every_public_function_is_in_the_list_above(name):
+    assert name in FUNCTIONS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is(name):
+    text = imported(name).__doc__ or ""
+    assert text.partition("\n")[0].endswith("."), name
