@@ -220,7 +220,7 @@ def test_proximal_step_is_taken_with_the_current_rate_of_a_schedule(batch_size):
 OPTAX_RULES = {
     "sgd": optax.sgd(0.1),
     "adamw": optax.adamw(0.1),
-    "lion": optax.lion(0.01),
+    "lion": optax.lion(0.05),
     "polyak": optax.polyak_sgd(max_learning_rate=1.0, f_min=0.0),
     "lbfgs": optax.lbfgs(),
     "backtracking": optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(15)),
