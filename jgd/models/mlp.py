@@ -1,6 +1,7 @@
 """The multi-layer perceptron: dense layers with an activation between them."""
 
 import itertools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,8 @@ def _init(key, sizes, *, initializer=None):
 
     Source: He et al. (2015), eq. 10; Glorot and Bengio (2010), eq. 16.
     """
+    if not isinstance(sizes, Sequence):
+        raise ValueError(f"mlp.init: sizes are {sizes!r}, but several are wanted, e.g. (784, 128, 10).")
     sizes = tuple(sizes)
     is_scalar = sizes[-1:] == (None,)
     widths = (*sizes[:-1], 1) if is_scalar else sizes

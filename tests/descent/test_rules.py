@@ -8,16 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import jgd
 from tests import problems
 
 NUM_STEPS = 100
-PROBLEMS = (
-    problems.quadratic,
-    problems.logistic_regression,
-    functools.partial(problems.network, sizes=(3, 5, None)),
-)
 RULES = {
     "sgd": (jgd.sgd, optax.sgd, {"learning_rate": 0.1}),
     "momentum": (jgd.sgd, optax.sgd, {"learning_rate": 0.02, "momentum": 0.9}),
@@ -87,6 +83,16 @@ RICH = {
     "adam": functools.partial(jgd.adam, eps_root=1e-6),
 }
 every_rule = pytest.mark.parametrize("make", RICH.values(), ids=RICH)
+
+
+def network(dtype):
+    """The network with all params in one vector."""
+    problem = problems.network(dtype)
+    params, unravel = ravel_pytree(problem.params)
+    return problem._replace(loss=lambda p, example: problem.loss(unravel(p), example), params=params)
+
+
+PROBLEMS = (problems.quadratic, problems.logistic_regression, network)
 
 
 @functools.cache
@@ -174,8 +180,14 @@ def test_rule_goes_into_a_chain_of_optax(name, dtype):
         check_equal_steps(ours, theirs, dtype, lambda number: numbers["learning_rate"])
 
 
-@pytest.mark.parametrize(("schedule", "dtype"), [("exponential", "float32"), ("cosine", "float64")])
-@pytest.mark.parametrize("name", ["momentum", "adagrad", "rmsprop all", "adam", "nadam"])
+@pytest.mark.parametrize(
+    ("schedule", "dtype", "name"),
+    [
+        *(("exponential", "float32", "momentum"), ("cosine", "float64", "momentum")),
+        *(("cosine", "float32", "adagrad"), ("exponential", "float64", "rmsprop all")),
+        *(("cosine", "float32", "adam"), ("exponential", "float64", "nadam")),
+    ],
+)
 def test_schedules_of_optax_are_followed(schedule, dtype, name):
     make, namesake, numbers = RULES[name]
     numbers = numbers | {"learning_rate": SCHEDULES[schedule]()}
@@ -235,16 +247,14 @@ def test_training_with_a_rule_is_training_with_that_of_optax(name):
     ("make", "number"),
     [
         (functools.partial(jgd.sgd, 0.1), "momentum"),
-        (functools.partial(jgd.rmsprop, 0.01), "decay"),
-        (functools.partial(jgd.adam, 0.01), "b1"),
         (functools.partial(jgd.adam, 0.01, eps=1e-3), "b2"),
         (functools.partial(jgd.adagrad, 0.1), "initial_accumulator_value"),
+        (functools.partial(jgd.sgd, SCHEDULES["cosine"]()), "momentum"),
+        (functools.partial(jgd.rmsprop, SCHEDULES["cosine"]()), "decay"),
+        (functools.partial(jgd.adam, SCHEDULES["cosine"]()), "b1"),
     ],
 )
-@pytest.mark.parametrize("scheduled", [False, True])
-def test_a_batch_of_another_number_is_a_loop(make, number, scheduled):
-    if scheduled:
-        make = functools.partial(make.func, SCHEDULES["cosine"](), **make.keywords)
+def test_a_batch_of_another_number_is_a_loop(make, number):
     values = np.array([0.1, 0.5, 0.9])
     lanes = jax.jit(jax.vmap(train))(make(**{number: values}))
     one_by_one = jax.jit(train)
@@ -258,16 +268,12 @@ def test_a_batch_of_another_number_is_a_loop(make, number, scheduled):
 @pytest.mark.parametrize(
     ("make", "at"),
     [
-        (jgd.sgd, 0.3),
         (functools.partial(jgd.sgd, momentum=0.9, nesterov=True), 0.03),
         (jgd.adagrad, 0.3),
         (functools.partial(jgd.rmsprop, centered=True, momentum=0.5, eps=1e-3), 0.01),
         (functools.partial(jgd.adam, nesterov=True), 0.05),
         (lambda momentum: jgd.sgd(0.03, momentum=momentum), 0.8),
-        (lambda decay: jgd.rmsprop(0.01, decay=decay, bias_correction=True), 0.8),
         (lambda b1: jgd.adam(0.05, b1=b1), 0.7),
-        (lambda b2: jgd.adam(0.05, b2=b2), 0.9),
-        (lambda eps: jgd.adagrad(0.3, eps=eps), 0.1),
     ],
 )
 def test_gradient_with_respect_to_a_number(make, at):
@@ -319,8 +325,11 @@ def test_a_rule_is_a_pytree_of_its_numbers(make):
 
 
 @every_rule
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("rate", [0.01, SCHEDULES["cosine"]()], ids=["number", "schedule"])
+@pytest.mark.parametrize(
+    ("dtype", "rate"),
+    [("bfloat16", 0.01), ("float16", 0.01), ("bfloat16", SCHEDULES["cosine"]())],
+    ids=["bfloat16", "float16", "schedule"],
+)
 def test_dtypes_are_kept(make, dtype, rate):
     params = {"a": jnp.ones(3, dtype), "b": jnp.ones((), jnp.float32)}
     grads = jax.tree.map(lambda p: p * 0.5, params)

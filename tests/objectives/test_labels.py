@@ -139,7 +139,7 @@ GOOD = {
     poisson: [(0, 1, 7), (100, 3)],
     softmax: [(0, 1, 2, 3), (3, 3), (0, 0)],
 }
-KINDS = ["bool", "int8", "uint8", "int32", "uint32", "float16", "bfloat16", "float32"]
+KINDS = ["bool", "int8", "uint8", "int32", "bfloat16", "float32"]
 
 
 @pytest.mark.parametrize("loss", GOOD, ids=lambda loss: loss.__name__)
@@ -150,7 +150,7 @@ def test_right_labels_of_every_dtype_pass(loss, dtype):
             descend(loss, labels(0, 1, dtype=dtype), epochs=0)
         return
     for some in GOOD[loss]:
-        if min(some) < 0 and dtype in ("bool", "uint8", "uint32"):
+        if min(some) < 0 and dtype in ("bool", "uint8"):
             continue
         fit = descend(loss, labels(*some, dtype=dtype), epochs=0)
         assert int(fit.status) == jgd.Status.EPOCHS_DONE
@@ -329,8 +329,10 @@ def namesake(name, arguments):
     return loss
 
 
-@pytest.mark.parametrize("name", ["probability", "binary_or_sign", "class_index", "not_negative"])
-@pytest.mark.parametrize("arguments", [1, 2])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("probability", 1), ("binary_or_sign", 1), ("class_index", 2), ("not_negative", 2)],
+)
 def test_a_function_of_the_user_may_have_any_name(name, arguments):
     fit = descend(namesake(name, arguments), labels(0, 9))
     assert fit.params.shape == (NUM_FEATURES,)

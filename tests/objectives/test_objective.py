@@ -39,9 +39,13 @@ def some_weights(seed=4):
     return weights
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("block", [None, 7])
+@pytest.mark.parametrize(
+    ("penalty", "weighted", "block"),
+    [
+        *(("none", False, None), ("none", True, None), ("none", True, 7)),
+        *(("ridge", True, None), ("ridge", False, 7), ("lasso", False, None), ("lasso", True, 7)),
+    ],
+)
 def test_least_squares_in_closed_form(penalty, weighted, block):
     objective = jgd.objective(problems.square, PENALTIES[penalty][0])
     with problems.x64():
@@ -79,16 +83,16 @@ def test_gradient_of_ridge_vanishes_at_its_minimiser():
 
 @pytest.mark.parametrize("make", [problems.logistic_regression, problems.network])
 def test_value_and_gradient_are_those_of_a_plain_mean(make):
-    problem = make(num_examples=9)
+    problem = make(num_examples=5)
 
     def plain(params):
-        rows = [jax.tree.map(lambda x, i=i: x[i], problem.data) for i in range(9)]
+        rows = [jax.tree.map(lambda x, i=i: x[i], problem.data) for i in range(5)]
         squares = sum(jnp.sum(p**2) for p in jax.tree.leaves(params))
-        return sum(problem.loss(params, row) for row in rows) / 9 + 0.05 * squares
+        return sum(problem.loss(params, row) for row in rows) / 5 + 0.05 * squares
 
     wanted = jax.jit(jax.value_and_grad(plain))(problem.params)
     objective = jgd.objective(problem.loss, jgd.penalties.l2(0.1))
-    for block in (None, 4, 8):
+    for block in (None, 2):
         came = evaluate(objective, problem.params, problem.data, block=block)
         chex.assert_trees_all_close(came, wanted, rtol=1e-5, atol=1e-6)
         assert jax.tree.structure(came[1]) == jax.tree.structure(problem.params)
@@ -224,8 +228,10 @@ def test_data_of_numpy_may_be_closed_over_where_weights_are_traced():
     np.testing.assert_allclose(came, closed_form(problem, weights)[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("block", [None, 7])
-@pytest.mark.parametrize("axis", ["params", "data", "weights", "strength"])
+@pytest.mark.parametrize(
+    ("axis", "block"),
+    [("params", None), ("data", 7), ("weights", None), ("weights", 7), ("strength", None)],
+)
 def test_vmap_is_a_loop(axis, block):
     problem = problems.least_squares()
     batch = {
