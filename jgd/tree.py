@@ -64,6 +64,7 @@ def norm(tree: Any) -> jax.Array:
     """Euclidean norm over all leaves; no square overflows, and at 0 the derivative is 0."""
     leaves = [x for x in jax.tree.leaves(tree) if x.size]
     largest = jax.lax.stop_gradient(jnp.max(jnp.stack([jnp.max(jnp.abs(x)) for x in leaves])))
-    scale = jnp.where(largest > 0, largest, 1)
+    is_zero = largest == 0  # of NaN it is False, so that NaN comes through
+    scale = jnp.where(is_zero, 1, largest)
     squares = sum(jnp.sum(jnp.square(x / scale)) for x in leaves)
-    return jnp.where(largest > 0, scale * jnp.sqrt(jnp.where(largest > 0, squares, 1)), 0)
+    return jnp.where(is_zero, 0, scale * jnp.sqrt(jnp.where(is_zero, 1, squares)))

@@ -152,6 +152,8 @@ def _checked_key(key):
 
 def _checked_rule(rule) -> optax.GradientTransformationExtraArgs:
     """The rule as a pytree that takes extra arguments, whatever optax calls it."""
+    if isinstance(rule, optax.MultiSteps):
+        rule = rule.gradient_transformation()
     if not isinstance(rule, optax.GradientTransformation):
         raise ValueError(
             f"rule is {rule!r}, but a rule is wanted: jgd.sgd(0.1), jgd.adam(1e-3), or any "

@@ -23,7 +23,7 @@ def check_data(data: Any, name: str = "data") -> int:
                 "with a leading axis of examples is wanted. Convert lists with jnp.asarray, and "
                 "put numbers that all examples share into the params or into Partial(loss, number)."
             )
-        if leaf.dtype == object or leaf.dtype.kind in "USMm":
+        if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) and leaf.dtype.kind in "OUSMm":
             raise ValueError(
                 f"{leaf_name} has dtype {leaf.dtype}, but numbers are wanted. "
                 "Encode text, dates and categories as numbers first."

@@ -226,6 +226,10 @@ OPTAX_RULES = {
     "backtracking": optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(15)),
     "zoom": optax.chain(optax.sgd(1.0), optax.scale_by_zoom_linesearch(15)),
     "injected": optax.inject_hyperparams(optax.sgd)(0.1),
+    "multi-steps": optax.MultiSteps(optax.sgd(0.5), every_k_schedule=2),
+    "prodigy": optax.contrib.prodigy(),
+    "schedule-free": optax.contrib.schedule_free_sgd(0.1),
+    "distance over gradients": optax.contrib.dog(),
     "chain": optax.chain(optax.clip_by_global_norm(1.0), jgd.sgd(0.1, momentum=0.9)),
 }
 
@@ -233,7 +237,9 @@ OPTAX_RULES = {
 @pytest.mark.parametrize("name", OPTAX_RULES)
 @pytest.mark.parametrize("batch_size", [None, 16])
 def test_any_optax_rule_lowers_the_objective(name, batch_size):
-    fit = cases.fit(OPTAX_RULES[name], batch_size, epochs=10)
+    # Those that find their own step size begin with a tiny one.
+    epochs = 300 if name in ("prodigy", "distance over gradients") else 10
+    fit = cases.fit(OPTAX_RULES[name], batch_size, epochs=epochs)
     start = jgd.value(cases.objective, cases.params(), cases.data())
     assert fit.status == jgd.Status.EPOCHS_DONE
     assert jgd.value(cases.objective, fit.params, cases.data()) < 0.9 * start
