@@ -152,7 +152,7 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     """One epoch of batches: the position after it, and the sum of all losses."""
     objective, rule, batch_size = arguments.objective, arguments.rule, arguments.traced_batch_size
     leaves = jax.tree.leaves(arguments.data)
-    bytes_per_example = sum(x.dtype.itemsize * x[0].size for x in leaves)
+    bytes_per_example = sum(x.dtype.itemsize * x.size for x in leaves) // len(leaves[0])
     cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
     zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
     carry: Any = start
