@@ -29,6 +29,8 @@ def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> j
     A Python float would be weakly typed, and a program compiled twice for it.
     """
     try:
+        if isinstance(number, str):  # NumPy would read a number off it
+            raise ValueError
         # Judged by NumPy: each operation of JAX on a concrete number would be compiled first.
         if not isinstance(number, jax.core.Tracer) and not np.all(is_right(np.asarray(number, float))):
             raise ValueError

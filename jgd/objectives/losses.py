@@ -1,9 +1,9 @@
 """The loss of one prediction against one target.
 
 Each loss maps a prediction and a target of the same shape to a scalar. A prediction of several
-numbers costs the sum over them (softmax excepted, where the scores belong together). Every value
-and every derivative is finite where the prediction is huge, and no derivative needs a scatter,
-so that XLA folds the loop around it.
+numbers costs the sum over them (softmax excepted, where the scores belong together). Derivatives
+stay finite where the prediction is huge, and none needs a scatter, so that XLA folds the loop
+around them.
 """
 
 import functools

@@ -135,7 +135,9 @@ def value_and_gradient(
     """
     check_params(params)
     weights = checked_weights(weights, check_data(data))
-    if block is not None and not (isinstance(block, numbers.Integral) and block >= 1):
+    if block is not None and (
+        isinstance(block, bool) or not isinstance(block, numbers.Integral) or block < 1
+    ):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
     return _value_and_gradient(objective, params, data, weights, block=block)
 
