@@ -52,6 +52,11 @@ def of_one_shape(name: str, numbers: Any) -> Any:
     return jax.tree.map(lambda x: jnp.broadcast_to(x, shape), numbers)
 
 
+def strong(tree: Any) -> Any:
+    """The leaves as arrays that are not weakly typed, for which a program would be compiled twice."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), tree)
+
+
 def all_finite(tree: Any) -> jax.Array:
     """Whether every number of `tree` is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)] or [True]))

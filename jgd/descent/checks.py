@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.tree_util import Partial
 
 from jgd.descent.step import learning_rate
 from jgd.descent.stop import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
-from jgd.objectives.labels import check_targets
-from jgd.objectives.objective import Objective
-from jgd.tree import as_partial
+from jgd.objectives.objective import Objective, check_objective
+from jgd.tree import as_partial, strong
 
 
 class Arguments(NamedTuple):
@@ -65,25 +65,21 @@ def checked_arguments(
     state,
 ) -> Arguments:
     """The arguments of `descend`, checked; ValueError where one is wrong."""
-    if not isinstance(objective, Objective):
-        raise ValueError(
-            f"objective is {objective!r}, but an Objective is wanted: jgd.objective(loss, penalty), "
-            "where loss(params, example) returns a scalar for one example."
-        )
+    check_objective(objective)
     check_params(params)
+    if not isinstance(shuffle, bool | np.bool_):
+        raise ValueError(f"shuffle is {shuffle!r}, but True or False is wanted.")
     num_examples = check_data(data)
     weights = checked_weights(weights, num_examples)
     _check_epochs(epochs)
     static_size, traced_size = _split_batch_size(batch_size, num_examples)
-    if key is None and state is not None:
+    if getattr(state, "key", None) is not None:
         key = state.key
     is_batch = static_size is None and traced_size is None
     key = _checked_key(key) if shuffle and not is_batch else None
-    # With its dtype named, an array loses its weak type, which would compile everything anew.
-    params, data = jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), (params, data))
+    params, data = strong((params, data))
     rule = _checked_rule(rule)
-    _check_proximal(objective, rule, params)
-    check_targets(objective.loss, params, data, weights)
+    _check_single(objective, rule, params)
     if evaluate is not None and not callable(evaluate):
         raise ValueError(
             f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
@@ -145,7 +141,7 @@ def _checked_key(key):
         )
     dtype, shape = getattr(key, "dtype", None), jnp.shape(key)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and shape == ()) and not (dtype == jnp.uint32 and len(shape) == 1):
+    if not (typed and shape == ()) and not (dtype == jnp.uint32 and shape in ((2,), (4,))):
         raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
     return key
 
@@ -168,9 +164,21 @@ def _update_plain(update: Callable, grads, state, params=None, **extra_args):
     return update(grads, state, params)
 
 
-def _check_proximal(objective: Objective, rule, params) -> None:
-    if objective.penalty is not None and not objective.penalty.smooth:
-        learning_rate(jax.eval_shape(rule.init, params))
+def _check_single(objective: Objective, rule, params) -> None:
+    """ValueError where rule or penalty is a batch for `vmap`, or does not suit the other."""
+    rule_state, penalty = jax.eval_shape(rule.init, params), objective.penalty
+    if penalty is not None and not penalty.smooth:
+        learning_rate(rule_state)
+    rates = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
+    shapes = {"rule": [jnp.shape(rate) for _, rate in rates]}
+    if penalty is not None:
+        shapes["penalty"] = [jax.eval_shape(penalty.value, params).shape]
+    for name, found in shapes.items():
+        if any(found):
+            raise ValueError(
+                f"{name} holds a batch of numbers of shape {max(found)}, but a descent wants one "
+                f"number. Map over them: jax.vmap(lambda {name}: jgd.descend(...))({name})."
+            )
 
 
 def _checked_stop(stop) -> tuple[Stop, ...]:
@@ -181,14 +189,29 @@ def _checked_stop(stop) -> tuple[Stop, ...]:
                 f"stop is {test!r}, but a stop test is wanted, or several in a tuple: "
                 "jgd.stop.gradient_norm(1e-4), jgd.stop.plateau(patience=10)."
             )
+        if any(jnp.ndim(number) for number in jax.tree.leaves(test)):
+            raise ValueError(
+                "stop holds a batch of numbers, but a descent wants one. Map over them: "
+                "jax.vmap(lambda tolerance: jgd.descend(..., stop=...))(tolerances)."
+            )
     return tuple(stops)
+
+
+# part of the state: what it must agree with
+_PARTS_OF_STATE = (
+    ("params", "params"),
+    ("rule_state", "rule"),
+    ("stop_state", "stop"),
+    ("status", "state"),
+    ("epoch", "state"),
+)
 
 
 def check_state(state: Any, fresh: Any) -> None:
     """ValueError unless `state` has the structure, shapes and dtypes of a fresh one."""
     if type(state) is not type(fresh):
         raise ValueError(f"state is {state!r}, but the state of an earlier fit is wanted: fit.state.")
-    for part, what in (("params", "params"), ("rule_state", "rule"), ("stop_state", "stop")):
+    for part, what in _PARTS_OF_STATE:
         came, wanted = getattr(state, part), getattr(fresh, part)
         structures = str(jax.tree.structure(came)), str(jax.tree.structure(wanted))
         if structures[0] != structures[1]:

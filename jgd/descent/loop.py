@@ -11,6 +11,7 @@ from jax.custom_batching import custom_vmap
 from jgd.descent.checks import Arguments, check_state, checked_arguments
 from jgd.descent.epoch import Record, State, blank_record, run_epoch
 from jgd.descent.status import Status
+from jgd.objectives.labels import check_targets
 
 
 class History(NamedTuple):
@@ -67,7 +68,10 @@ def descend(
     """Minimise `J(params) = mean_i loss(params, example_i) + penalty(params)` by gradient descent.
 
     Each step takes a batch of examples, the mean gradient over it, and lets the rule turn that into
-    a step; a penalty with kinks is applied by its proximal map. Every example counts once an epoch.
+    a step; a penalty with kinks is applied by its proximal map, with the rule's learning rate. With
+    plain `sgd` that ends at the minimum of J. With momentum or a scaled step (adam, a chain that clips)
+    the two steps have different lengths, and it ends where the penalty counts less or more than asked
+    for; `stop.gradient_norm` then does not fire, for it measures J. Every example counts once an epoch.
     One structure of arguments compiles once; numbers are traced, so that `jax.vmap` over learning
     rates, penalty strengths, batch sizes, weights or keys trains all of them in one program.
 
@@ -78,13 +82,15 @@ def descend(
       rule: `jgd.sgd(0.1)`, `jgd.adam(1e-3)`, or any rule of optax. A rule of optax is known by the
         identity of its functions: make it once, or every call compiles.
       batch_size: None takes all examples at once (batch), 1 is stochastic, an int is mini-batch; an
-        integer array is a traced size, which may be mapped over.
+        integer array is a traced size, which may be mapped over; where its value is not known before
+        the program runs, one below 1 counts as 1 and one above N as N.
       epochs: number of times that every example is visited, an int.
       key: PRNG key of the order; wanted where examples are shuffled.
       weights: [N] or None. `J = sum_i w_i loss_i / #{i: w_i != 0} + penalty`; an example of weight 0
         is as if it were not there.
       shuffle: whether each epoch has a random order of its own.
-      stop: a stop test of `jgd.stop`, or a tuple of them.
+      stop: a stop test of `jgd.stop`, or a tuple of them. The loop then ends early, and only forward
+        derivatives go through it; without a test both kinds do.
       evaluate: `(params, validation) -> pytree of scalars`, recorded after every epoch. Known by its
         identity: define it once.
       validation: what `evaluate` sees; the data where it is None.
@@ -125,11 +131,10 @@ def descend(
         state=state,
     )
     start = functools.partial(_first_state, arguments.params, arguments.rule, arguments.stop)
-    if state is None:
-        state = start(arguments.key)
-    else:
+    if state is not None:
         check_state(state, jax.eval_shape(start, arguments.key))
-        state = state._replace(key=arguments.key if state.key is None else state.key)
+    check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
+    state = start(arguments.key) if state is None else state._replace(key=arguments.key)
     return _descend(
         arguments._replace(params=None, key=None, batch_size=None),
         state,

@@ -4,6 +4,7 @@ Position p of epoch e is example `order(key, e, N)[p]`. The order is a keyed bij
 that nothing is sorted, nothing but the key and the epoch is remembered, and a fit resumes exactly.
 """
 
+import numbers
 from typing import NamedTuple
 
 import jax
@@ -37,8 +38,8 @@ def order(key: jax.Array, epoch, num_examples: int) -> jax.Array:
 
     Source: Hoang, Morris and Rogaway (2012), "An enciphering scheme based on a card shuffle".
     """
-    if num_examples < 1:
-        raise ValueError(f"num_examples is {num_examples}, but at least 1 is wanted.")
+    if not isinstance(num_examples, numbers.Integral) or num_examples < 1:
+        raise ValueError(f"num_examples is {num_examples!r}, but a whole number >= 1 is wanted.")
     return example_at(key, epoch, jnp.arange(num_examples), num_examples)
 
 

@@ -4,6 +4,7 @@ Each rule is an `optax.GradientTransformationExtraArgs` whose `init` and `update
 `jax.tree_util.Partial`s. So it goes into `optax.chain`, and it is a pytree of its numbers: another
 learning rate compiles nothing, `sgd(jnp.logspace(-4, 0, 64))` is a batch of 64 rules for `vmap`, and
 `jax.grad` reaches the learning rate. The state carries the `learning_rate` of the step just done.
+A schedule is known by its identity: make it once, or every call compiles.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def sgd(learning_rate, momentum=None, nesterov=False) -> optax.GradientTransform
     """
     if nesterov and momentum is None:
         raise ValueError("nesterov is True and momentum None, but Nesterov wants a momentum, e.g. 0.9.")
-    return _rule("sgd", _init_sgd, _update_sgd, learning_rate, Static(nesterov), momentum=momentum)
+    return _rule("sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum)
 
 
 def _init_sgd(numbers, nesterov, params):
@@ -170,7 +171,7 @@ def rmsprop(
         _init_rmsprop,
         _update_rmsprop,
         learning_rate,
-        Static((eps_in_sqrt, centered, nesterov, bias_correction)),
+        Static((bool(eps_in_sqrt), bool(centered), bool(nesterov), bool(bias_correction))),
         decay=decay,
         eps=eps,
         initial_scale=initial_scale,
@@ -240,7 +241,7 @@ def adam(
         _init_adam,
         _update_adam,
         learning_rate,
-        Static(nesterov),
+        Static(bool(nesterov)),
         b1=b1,
         b2=b2,
         eps=eps,
@@ -271,6 +272,7 @@ def _update_adam(numbers, nesterov, grads, state, params=None, **extra_args):
     return _scaled(-state.learning_rate, jax.tree.map(scale, mean, mean_square)), state
 
 
+# A learning rate of NaN or infinity passes: a lane of a sweep may have one, and ends in DIVERGED.
 _RANGES: dict[str, tuple[Callable, str]] = {
     "learning_rate": (lambda x: ~(x < 0), "a number >= 0, or a schedule of optax,"),
     "momentum": (lambda x: (x >= 0) & (x <= 1), "a number from 0 to 1, or None,"),

@@ -77,7 +77,7 @@ def explain(fit) -> str:
       ended in which way, where, and the advice for each way.
 
     Raises:
-      ValueError: the fit is traced, so that its numbers are not known yet.
+      ValueError: it is no fit, or traced, so that its numbers are not known yet.
 
     >>> def loss(params, example):
     ...     return (params - example) ** 2
@@ -86,6 +86,8 @@ def explain(fit) -> str:
     >>> print(explain(fit))  # doctest: +ELLIPSIS
     CONVERGED after 2 of 5 epochs: ...
     """
+    if not hasattr(fit, "history"):
+        raise ValueError(f"fit is {type(fit).__name__}, but the result of a descent, a Fit, is wanted.")
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit is traced, so its numbers are not known; call explain outside of jit.")
     status = np.asarray(fit.status)
@@ -114,7 +116,7 @@ def _headline(fit, status: Status, epochs: int, losses: np.ndarray) -> str:
         parts.append(f"loss {losses[0]:.4g} -> {losses[epochs - 1]:.4g}")
         parts.append(f"gradient norm {float(fit.history.gradient_norm[epochs - 1]):.3g}")
     rate: Any = optax.tree_utils.tree_get_all_with_path(fit.state, "learning_rate")
-    if rate:
+    if len(rate) == 1:
         parts.append(f"learning rate {float(rate[0][1]):.3g}")
     return f"{parts[0]}: {', '.join(parts[1:])}." if parts[1:] else f"{parts[0]}."
 

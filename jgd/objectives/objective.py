@@ -20,7 +20,7 @@ from jax.tree_util import Partial
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
 from jgd.objectives.rows import counted_rows
-from jgd.tree import as_partial, select
+from jgd.tree import as_partial, select, strong
 
 
 @jax.tree_util.register_dataclass
@@ -73,6 +73,15 @@ def objective(loss: Callable, penalty: Penalty | None = None) -> Objective:
     return Objective(as_partial(loss), penalty)
 
 
+def check_objective(objective: Any) -> None:
+    """ValueError unless it is an `Objective`."""
+    if not isinstance(objective, Objective):
+        raise ValueError(
+            f"objective is {objective!r}, but an Objective is wanted: jgd.objective(loss, penalty), "
+            "where loss(params, example) returns a scalar for one example."
+        )
+
+
 def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> jax.Array:
     """The objective `J(params)`, over all examples.
 
@@ -93,8 +102,10 @@ def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> 
     >>> float(value(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0])))
     5.0
     """
+    check_objective(objective)
     check_params(params)
-    return _value(objective, params, data, checked_weights(weights, check_data(data)))
+    weights = checked_weights(weights, check_data(data))
+    return _value(objective, *strong((params, data)), weights)
 
 
 @jax.jit
@@ -133,13 +144,14 @@ def value_and_gradient(
     >>> float(mean_squares), float(slope)
     (5.0, -4.0)
     """
+    check_objective(objective)
     check_params(params)
     weights = checked_weights(weights, check_data(data))
     if block is not None and (
         isinstance(block, bool) or not isinstance(block, numbers.Integral) or block < 1
     ):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
-    return _value_and_gradient(objective, params, data, weights, block=block)
+    return _value_and_gradient(objective, *strong((params, data)), weights, block=block)
 
 
 @functools.partial(jax.jit, static_argnames="block")

@@ -2,7 +2,8 @@
 
 The proximal operator is `prox(params, step) = argmin_z |z - params|²/2 + step * value(z)`. Descent
 differentiates a smooth penalty and applies the proximal operator of a nonsmooth one, so that
-zeros come out as zeros. Strengths are leaves: another strength compiles nothing.
+zeros come out as zeros. It ends at the minimum with plain `sgd`, whose two steps are of one length.
+Strengths are leaves: another strength compiles nothing.
 """
 
 import dataclasses

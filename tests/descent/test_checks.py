@@ -92,6 +92,21 @@ BAD = {
         {"state": WIDE_STATE._replace(params=cases.params()), "stop": jgd.stop.plateau()},
         "state.stop_state",
     ),
+    "state of a fraction": (
+        {"state": WIDE_STATE._replace(params=cases.params(), epoch=1.5)},
+        "state.epoch",
+    ),
+    "a key of the wrong length": ({"batch_size": 8, "key": jnp.zeros(7, jnp.uint32)}, "one PRNG key"),
+    "a word for shuffle": ({"shuffle": "no"}, "shuffle is 'no'"),
+    "a batch of rules": (
+        {"rule": jgd.sgd(jnp.ones(4))},
+        r"rule holds a batch of numbers of shape \(4,\).*jax.vmap",
+    ),
+    "a batch of penalties": (
+        {"objective": jgd.objective(cases.loss, jgd.penalties.l2(jnp.ones(4)))},
+        r"penalty holds a batch of numbers of shape \(4,\).*jax.vmap",
+    ),
+    "a batch of stops": ({"stop": jgd.stop.gradient_norm(jnp.ones(2))}, "stop holds a batch"),
     "line search over a traced batch": (
         {"rule": optax.lbfgs(), "batch_size": jnp.array(8)},
         "line search",

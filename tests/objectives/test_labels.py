@@ -59,12 +59,12 @@ def descend(loss, y, rule=None, **options):
 
 
 class CountedRule:
-    """A rule of optax that counts how often it was asked for anything."""
+    """A rule of optax that counts how often it was asked for a step."""
 
     def __init__(self):
         self.calls = 0
         rule = optax.sgd(0.1)
-        self.rule = optax.GradientTransformation(self.counted(rule.init), self.counted(rule.update))
+        self.rule = optax.GradientTransformation(rule.init, self.counted(rule.update))
 
     def counted(self, function):
         def wrapper(*arguments):
