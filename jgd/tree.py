@@ -54,7 +54,8 @@ def of_one_shape(name: str, numbers: Any) -> Any:
 
 def strong(tree: Any) -> Any:
     """The leaves as arrays that are not weakly typed, for which a program would be compiled twice."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.asarray(x).dtype), tree)
+    arrays = jax.tree.map(jnp.asarray, tree)
+    return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), arrays)
 
 
 def all_finite(tree: Any) -> jax.Array:

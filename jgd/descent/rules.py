@@ -60,8 +60,7 @@ def sgd(learning_rate, momentum=None, nesterov=False) -> optax.GradientTransform
     Source: Robbins and Monro (1951); Polyak (1964) for momentum; Nesterov (1983), in the form of
     Sutskever et al. (2013), eq. 3-4.
     """
-    if nesterov and momentum is None:
-        raise ValueError("nesterov is True and momentum None, but Nesterov wants a momentum, e.g. 0.9.")
+    _check_nesterov(nesterov, momentum)
     return _rule("sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum)
 
 
@@ -164,8 +163,7 @@ def rmsprop(
 
     Source: Tieleman and Hinton (2012), lecture 6e; Graves (2013), eq. 38-45, for `centered`.
     """
-    if nesterov and momentum is None:
-        raise ValueError("nesterov is True and momentum None, but Nesterov wants a momentum, e.g. 0.9.")
+    _check_nesterov(nesterov, momentum)
     return _rule(
         "rmsprop",
         _init_rmsprop,
@@ -284,6 +282,11 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "initial_scale": (lambda x: x >= 0, "a number >= 0"),
     "initial_accumulator_value": (lambda x: x >= 0, "a number >= 0"),
 }
+
+
+def _check_nesterov(nesterov, momentum) -> None:
+    if nesterov and momentum is None:
+        raise ValueError("nesterov is True and momentum None, but Nesterov wants a momentum, e.g. 0.9.")
 
 
 def _rule(name, init, update, learning_rate, *forms, **numbers):

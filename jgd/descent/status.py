@@ -96,48 +96,39 @@ def explain(fit) -> str:
 
 def _explain_one(fit) -> str:
     status, epochs = Status(int(fit.status)), int(fit.epochs)
-    losses = np.asarray(fit.history.loss, float)
-    sentence = ADVICE[status]
-    if status != Status.EPOCHS_DONE and epochs == 0:
-        sentence += _ENDED_BEFORE
-    if status == Status.DIVERGED and epochs == 1:
-        sentence += _NOT_FINITE_AT_ONCE
-    if status == Status.DIVERGED and epochs > 1 and _was_at_the_floor(fit, epochs):
-        sentence = _BROKE_AT_THE_FLOOR
-    if status in (Status.EPOCHS_DONE, Status.STALLED) and epochs > 1:
-        sentence = _rise(fit, status, epochs) or sentence
-    return f"{_headline(fit, status, epochs, losses)}\n{sentence}"
+    losses, norms = (np.asarray(x, float) for x in (fit.history.loss, fit.history.gradient_norm))
+    headline = _headline(fit, status, epochs, losses, norms)
+    return f"{headline}\n{_advice(status, losses[:epochs], norms[:epochs])}"
 
 
-def _headline(fit, status: Status, epochs: int, losses: np.ndarray) -> str:
+def _advice(status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
+    """What to do, given the status and the record of the epochs that were run."""
+    epochs, diverged = len(losses), status == Status.DIVERGED
+    if epochs == 0:
+        return ADVICE[status] + (_ENDED_BEFORE if status != Status.EPOCHS_DONE else "")
+    if diverged and epochs == 1:
+        return ADVICE[status] + _NOT_FINITE_AT_ONCE
+    if diverged and norms[-2] < 1e-5 * norms[0]:
+        return _BROKE_AT_THE_FLOOR
+    if status in (Status.EPOCHS_DONE, Status.STALLED) and losses[-1] > losses[0]:
+        return _ROSE.format(what="loss")
+    # Of small batches the first loss is a mean over the first epoch, which may hide the rise. A
+    # gradient that grows while the loss still falls is no fault: so begins many a network.
+    if status == Status.STALLED and norms[-1] > norms[0]:
+        return _ROSE.format(what="gradient")
+    return ADVICE[status]
+
+
+def _headline(fit, status: Status, epochs: int, losses: np.ndarray, norms: np.ndarray) -> str:
     when = f"in epoch {epochs}" if status == Status.DIVERGED else f"after {epochs}"
     parts = [f"{status.name} {when} of {len(losses)} epochs"]
     if epochs:
         parts.append(f"loss {losses[0]:.4g} -> {losses[epochs - 1]:.4g}")
-        parts.append(f"gradient norm {float(fit.history.gradient_norm[epochs - 1]):.3g}")
+        parts.append(f"gradient norm {norms[epochs - 1]:.3g}")
     rate: Any = optax.tree_utils.tree_get_all_with_path(fit.state, "learning_rate")
     if len(rate) == 1:
         parts.append(f"learning rate {float(rate[0][1]):.3g}")
     return f"{parts[0]}: {', '.join(parts[1:])}." if parts[1:] else f"{parts[0]}."
-
-
-def _rise(fit, status: Status, epochs: int) -> str:
-    """What to say where the descent went uphill, nothing where it did not."""
-    if fit.history.loss[epochs - 1] > fit.history.loss[0]:
-        return _ROSE.format(what="loss")
-    # Of small batches the first loss is a mean over the first epoch, which may hide the rise. A
-    # gradient that grows while the loss still falls is no fault: so begins many a network.
-    norms = fit.history.gradient_norm
-    return (
-        _ROSE.format(what="gradient")
-        if status == Status.STALLED and norms[epochs - 1] > norms[0]
-        else ""
-    )
-
-
-def _was_at_the_floor(fit, epochs: int) -> bool:
-    norms = np.asarray(fit.history.gradient_norm, float)
-    return norms[epochs - 2] < 1e-5 * norms[0]
 
 
 def _explain_many(status: np.ndarray) -> str:

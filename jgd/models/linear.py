@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jgd.models.model import Model
-from jgd.models.sizes import check_sizes
+from jgd.models.sizes import check_inputs, check_sizes
 
 
 def _init(key, inputs, outputs=None, *, bias=True):
@@ -53,12 +53,7 @@ def _predict(params, inputs):
     11.5
     """
     weights = params["weights"]
-    if inputs.shape != weights.shape[:1]:
-        raise ValueError(
-            f"inputs have shape {inputs.shape}, but one example of this model wants "
-            f"{weights.shape[:1]}. For a batch map over it: "
-            "jax.vmap(linear.predict, in_axes=(None, 0))(params, x)."
-        )
+    check_inputs("linear", inputs, weights)
     prediction = inputs @ weights
     return prediction + params["bias"] if "bias" in params else prediction
 

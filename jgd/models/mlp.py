@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jgd.models.model import Model
-from jgd.models.sizes import check_sizes
+from jgd.models.sizes import check_inputs, check_sizes
 
 
 def _init(key, sizes, *, initializer=None):
@@ -74,12 +74,7 @@ def _predict(params, inputs, activation=jax.nn.relu):
 
     Source: Rumelhart, Hinton and Williams (1986), Nature 323.
     """
-    wanted = params["layer_1"]["weights"].shape[:1]
-    if inputs.shape != wanted:
-        raise ValueError(
-            f"inputs have shape {inputs.shape}, but one example of this model wants {wanted}. "
-            "For a batch map over it: jax.vmap(mlp.predict, in_axes=(None, 0))(params, x)."
-        )
+    check_inputs("mlp", inputs, params["layer_1"]["weights"])
     for layer in range(1, len(params) + 1):
         if layer > 1:
             inputs = activation(inputs)

@@ -181,16 +181,20 @@ def logistic(prediction, target):
 
 @jax.custom_jvp
 def _logistic(x, y):
-    """`relu(x) - y x + log(1 + exp(-|x|))`, without the two branches of XLA's log1p."""
-    e = jnp.exp(-jnp.abs(x))
-    if x.dtype == jnp.float64:
-        return jax.nn.relu(x) - y * x + jnp.log1p(e)
+    """`relu(x) - y x + log(1 + exp(-|x|))`, which overflows nowhere."""
+    return jax.nn.relu(x) - y * x + _log1p(jnp.exp(-jnp.abs(x)))
+
+
+def _log1p(e):
+    """`log(1 + e)` for e from 0 to 1, without the two branches of XLA's log1p."""
+    if e.dtype == jnp.float64:
+        return jnp.log1p(e)
     # log(1 + e) = 2 artanh(z): for e <= 1 eight terms of the series are exact to float32.
     z = e / (2 + e)
     series = jnp.full_like(z, 1 / 15)
     for odd in (13, 11, 9, 7, 5, 3, 1):
-        series = series * z * z + jnp.asarray(1 / odd, x.dtype)
-    return jax.nn.relu(x) - y * x + 2 * z * series
+        series = series * z * z + jnp.asarray(1 / odd, e.dtype)
+    return 2 * z * series
 
 
 @functools.partial(_logistic.defjvp, symbolic_zeros=True)
