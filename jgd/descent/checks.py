@@ -79,7 +79,6 @@ def checked_arguments(
     key = _checked_key(key) if shuffle and not is_batch else None
     params, data = strong((params, data))
     rule = _checked_rule(rule)
-    _check_single(objective, rule, params)
     if evaluate is not None and not callable(evaluate):
         raise ValueError(
             f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
@@ -164,9 +163,9 @@ def _update_plain(update: Callable, grads, state, params=None, **extra_args):
     return update(grads, state, params)
 
 
-def _check_single(objective: Objective, rule, params) -> None:
+def check_single(objective: Objective, params, rule_state) -> None:
     """ValueError where rule or penalty is a batch for `vmap`, or does not suit the other."""
-    rule_state, penalty = jax.eval_shape(rule.init, params), objective.penalty
+    penalty = objective.penalty
     if penalty is not None and not penalty.smooth:
         learning_rate(rule_state)
     rates = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from jgd.descent.checks import Arguments, check_state, checked_arguments
+from jgd.descent.checks import Arguments, check_single, check_state, checked_arguments
 from jgd.descent.epoch import Record, State, blank_record, run_epoch
 from jgd.descent.status import Status
 from jgd.objectives.labels import check_targets
@@ -130,7 +130,9 @@ def descend(
         validation=validation,
         state=state,
     )
-    start = functools.partial(_first_state, arguments.params, arguments.rule, arguments.stop)
+    start = functools.partial(
+        _first_state, arguments.objective, arguments.params, arguments.rule, arguments.stop
+    )
     if state is not None:
         check_state(state, jax.eval_shape(start, arguments.key))
     check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
@@ -242,10 +244,12 @@ def _fixed(name: str, batch_size: int | None, options: dict) -> dict:
 
 
 @jax.jit
-def _first_state(params, rule, stops, key) -> State:
+def _first_state(objective, params, rule, stops, key) -> State:
+    rule_state = rule.init(params)
+    check_single(objective, params, rule_state)  # here, where it is done once for one structure
     return State(
         params=params,
-        rule_state=rule.init(params),
+        rule_state=rule_state,
         stop_state=tuple(test.init() for test in stops),
         status=jnp.asarray(Status.EPOCHS_DONE, jnp.int32),
         epoch=jnp.zeros((), jnp.int32),
