@@ -5,7 +5,6 @@ Rows are gathered a chunk at a time. The steps of a chunk are one scan, which XL
 function on the CPU; so there must be only one, and padding makes all chunks alike.
 """
 
-import functools
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -14,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from jgd.descent.checks import Arguments
+from jgd.descent.lanes import scan_steps
 from jgd.descent.order import Plan, order, plan
 from jgd.descent.status import Status
 from jgd.descent.step import (
@@ -156,21 +156,23 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
     zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
     carry: Any = start
-    step = functools.partial(batch_step, objective, rule)
+    constants = (objective, rule) if batch_size is None else (objective, rule, batch_size)
     if batch_size is not None:
         carry = start, nothing_gathered(start.params, zero)
-        step = functools.partial(gathering_step, objective, rule, batch_size)
 
-    def take_step(carry_and_total, batch):
+    def take_step(constants, carry_and_total, batch):
         carry, total = carry_and_total
-        carry, added, *_ = step(carry, *batch)
-        return (carry, total + added), None
+        if batch_size is None:
+            carry, added, _ = batch_step(*constants, carry, *batch)
+        else:
+            carry, added = gathering_step(*constants, carry, *batch)
+        return carry, total + added
 
     def take_chunk(carry_and_total, chunk):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
         batches = _batches_of_chunk(arguments, cut, *chunk)
-        (carry, added), _ = lax.scan(take_step, (carry, zero), batches)
+        carry, added = scan_steps(take_step, constants, (carry, zero), batches)
         return (carry, total + added), None
 
     if index is not None:

@@ -1,0 +1,131 @@
+"""A scan over steps that lays the lanes of a sweep where the processor wants them.
+
+`vmap` puts the lanes in front: params of D numbers become [K, D], and a step works through K short
+rows, each with its own start and end. With the lanes last, [D, K], every operation of a step runs over
+the K lanes at once. Only the steps see it: lanes are in front again when the scan is done.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
+from jax.custom_derivatives import SymbolicZero
+
+from jgd.descent.products import with_parallel_products
+from jgd.descent.program import as_it_is, evaluate
+
+FEWEST_LANES = 64  # a loop over fewer is unrolled by LLVM and no longer uses the vectors of the processor
+LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
+
+
+def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any) -> Any:
+    """The carry after `carry = step(constants, carry, batch)` for each batch.
+
+    Args:
+      step: `(constants, carry, batch) -> carry`.
+      constants: pytree of what all steps share.
+      carry: pytree of arrays.
+      batches: pytree of arrays that share their leading axis, the steps.
+
+    Returns:
+      The carry.
+    """
+
+    def in_turn(constants, carry, batches):
+        return lax.scan(lambda c, b: (step(constants, c, b), None), carry, batches)[0]
+
+    @custom_vmap
+    def laid_out(constants, carry, batches):
+        alone = with_parallel_products(step)
+        return lax.scan(lambda c, b: (alone(constants, c, b), None), carry, batches)[0]
+
+    @laid_out.def_vmap
+    def _(num_lanes, batched, constants, carry, batches):
+        if _is_for_lanes_last(num_lanes, carry, batched[1], batched[2]):
+            mapped = _scan_with_lanes_last(step, num_lanes, batched, constants, carry, batches)
+        else:
+            axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
+            mapped = jax.vmap(in_turn, axes, axis_size=num_lanes)(constants, carry, batches)
+        return mapped, jax.tree.map(lambda _: True, mapped)
+
+    @jax.custom_jvp
+    def scanned(constants, carry, batches):
+        return laid_out(constants, carry, batches)
+
+    # `custom_vmap` has no transpose: what is differentiated goes without it.
+    def scanned_jvp(primals, tangents):
+        leaves, tree = jax.tree.flatten(primals)
+        moves = [not isinstance(t, SymbolicZero) for t in jax.tree.leaves(tangents)]
+        moving = lambda xs: [x for x, m in zip(xs, moves, strict=True) if m]  # noqa: E731
+
+        def of_moving(*xs):
+            rest = iter(xs)
+            full = [next(rest) if m else x for x, m in zip(leaves, moves, strict=True)]
+            return in_turn(*jax.tree.unflatten(tree, full))
+
+        return jax.jvp(of_moving, moving(leaves), moving(jax.tree.leaves(tangents)))
+
+    scanned.defjvp(scanned_jvp, symbolic_zeros=True)
+    return scanned(constants, carry, batches)
+
+
+class Lanes(NamedTuple):
+    """A value that differs between lanes, which are its last axis."""
+
+    value: jax.Array
+
+
+def _scan_with_lanes_last(step, num_lanes, batched, constants, carry, batches):
+    constants = jax.tree.map(_lanes_last, constants, batched[0])
+    carry = jax.tree.map(
+        lambda x, b: x if b else jnp.broadcast_to(x, (num_lanes, *jnp.shape(x))), carry, batched[1]
+    )
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), carry)
+    tree = jax.tree.structure(carry)
+
+    def apply(equation, operands):
+        axes = [-1 if isinstance(x, Lanes) else None for x in operands]
+        if all(axis is None for axis in axes):
+            return as_it_is(equation, operands)
+        one_lane = lambda *operands: as_it_is(equation, operands)  # noqa: E731
+        values = [x.value if isinstance(x, Lanes) else x for x in operands]
+        return [Lanes(x) for x in jax.vmap(one_lane, axes, -1, axis_size=num_lanes)(*values)]
+
+    def all_lanes(carry, batch):
+        one = jax.tree.map(_one_lane, (constants, batch), is_leaf=_is_lanes)
+        program = jax.make_jaxpr(step)(one[0], shapes, one[1])
+        inputs = jax.tree.leaves((constants, [Lanes(x) for x in carry], batch), is_leaf=_is_lanes)
+        results = evaluate(program, inputs, apply)
+        return [_all(x, num_lanes) for x in results], None
+
+    last = [jnp.moveaxis(x, 0, -1) for x in jax.tree.leaves(carry)]
+    last, _ = lax.scan(all_lanes, last, batches)
+    return jax.tree.unflatten(tree, [jnp.moveaxis(x, -1, 0) for x in last])
+
+
+def _lanes_last(x, batched):
+    return Lanes(jnp.moveaxis(x, 0, -1)) if batched else x
+
+
+def _is_lanes(x):
+    return isinstance(x, Lanes)
+
+
+def _one_lane(x):
+    return jax.ShapeDtypeStruct(x.value.shape[:-1], x.value.dtype) if _is_lanes(x) else x
+
+
+def _all(x, num_lanes):
+    return x.value if _is_lanes(x) else jnp.broadcast_to(x[..., None], (*jnp.shape(x), num_lanes))
+
+
+def _is_for_lanes_last(num_lanes: int, carry, carry_batched, batches_batched) -> bool:
+    rows = [
+        jnp.shape(x)[1:] if batched else jnp.shape(x)
+        for x, batched in zip(jax.tree.leaves(carry), jax.tree.leaves(carry_batched), strict=True)
+    ]
+    short = all(len(row) <= 1 and max(row, default=1) <= LONGEST_ROW for row in rows)
+    return num_lanes >= FEWEST_LANES and short and not any(jax.tree.leaves(batches_batched))
