@@ -20,6 +20,7 @@ from jgd.descent.rules import adagrad, adam, rmsprop, sgd
 from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
+from jgd.objectives.sufficient import sufficient_statistics
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ __all__ = [
     "sgd",
     "stochastic_descent",
     "stop",
+    "sufficient_statistics",
     "value",
     "value_and_gradient",
 ]

@@ -14,6 +14,7 @@ from jgd.descent.step import learning_rate
 from jgd.descent.stop import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import Objective, check_objective
+from jgd.objectives.rows import Layout, row_layout
 from jgd.tree import as_partial, strong
 
 
@@ -33,6 +34,7 @@ class Arguments(NamedTuple):
       stop: tuple of stop tests.
       evaluate: Partial, or None.
       validation: what `evaluate` sees.
+      layout: static: how the rows of `data` are laid over devices; None where they lie together.
     """
 
     objective: Objective
@@ -46,6 +48,7 @@ class Arguments(NamedTuple):
     stop: tuple[Stop, ...]
     evaluate: Partial | None
     validation: Any
+    layout: Layout | None
 
 
 def checked_arguments(
@@ -97,6 +100,7 @@ def checked_arguments(
         stop=_checked_stop(stop),
         evaluate=None if evaluate is None else as_partial(evaluate),
         validation=validation if evaluate is not None else None,
+        layout=row_layout(data),
     )
 
 

@@ -124,7 +124,9 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
     count = num_examples if weights is None else jnp.maximum(jnp.sum(weights != 0), 1)
     start = Position(state.params, state.rule_state)
     if arguments.batch_size is None and arguments.traced_batch_size is None:
-        position, total, mean_grads = batch_step(objective, arguments.rule, start, data, weights)
+        position, total, mean_grads = batch_step(
+            objective, arguments.rule, start, data, weights, arguments.layout
+        )
     else:
         index = order(cast(jax.Array, state.key), state.epoch, num_examples) if shuffle else None
         mean_grads = _gradient_before(arguments, state.params, index)
@@ -140,11 +142,15 @@ def _gradient_before(arguments: Arguments, params, index):
     rows, weights = arguments.data, arguments.weights
     num_examples = jax.tree.leaves(rows)[0].shape[0]
     exact = any(test.wants_gradient for test in arguments.stop)
+    layout = arguments.layout
     if not exact and num_examples > GRADIENT_SAMPLE:
+        layout = None
         spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
         sample = spread if index is None else index[:GRADIENT_SAMPLE]
         rows, weights = jax.tree.map(lambda x: x[sample], (rows, weights))
-    _, grads, count = loss_and_gradient_sums(arguments.objective.loss, params, rows, weights)
+    _, grads, count = loss_and_gradient_sums(
+        arguments.objective.loss, params, rows, weights, layout=layout
+    )
     return mean_like(grads, count, params)
 
 
@@ -156,23 +162,23 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
     zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
     carry: Any = start
-    constants = (objective, rule) if batch_size is None else (objective, rule, batch_size)
     if batch_size is not None:
         carry = start, nothing_gathered(start.params, zero)
 
     def take_step(constants, carry_and_total, batch):
+        objective, rule, batch_size = constants
         carry, total = carry_and_total
         if batch_size is None:
-            carry, added, _ = batch_step(*constants, carry, *batch)
+            carry, added, _ = batch_step(objective, rule, carry, *batch)
         else:
-            carry, added = gathering_step(*constants, carry, *batch)
+            carry, added = gathering_step(objective, rule, batch_size, carry, *batch)
         return carry, total + added
 
     def take_chunk(carry_and_total, chunk):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
         batches = _batches_of_chunk(arguments, cut, *chunk)
-        carry, added = scan_steps(take_step, constants, (carry, zero), batches)
+        carry, added = scan_steps(take_step, (objective, rule, batch_size), (carry, zero), batches)
         return (carry, total + added), None
 
     if index is not None:

@@ -17,7 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 from jgd.descent.products import with_parallel_products
 from jgd.descent.program import as_it_is, evaluate
 
-FEWEST_LANES = 64  # a loop over fewer is unrolled by LLVM and no longer uses the vectors of the processor
+FEWEST_LANES = 64  # LLVM unrolls a loop over fewer, and the vectors of the processor lie idle
 LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
 
 

@@ -138,9 +138,10 @@ def descend(
     check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
     state = start(arguments.key) if state is None else state._replace(key=arguments.key)
     return _descend(
-        arguments._replace(params=None, key=None, batch_size=None),
+        arguments._replace(params=None, key=None, batch_size=None, layout=None),
         state,
         batch_size=arguments.batch_size,
+        layout=arguments.layout,
         epochs=int(epochs),
         shuffle=bool(shuffle),
     )
@@ -257,9 +258,9 @@ def _first_state(objective, params, rule, stops, key) -> State:
     )
 
 
-@functools.partial(jax.jit, static_argnames=("batch_size", "epochs", "shuffle"))
-def _descend(arguments: Arguments, state: State, *, batch_size, epochs, shuffle) -> Fit:
-    arguments = arguments._replace(batch_size=batch_size)
+@functools.partial(jax.jit, static_argnames=("batch_size", "layout", "epochs", "shuffle"))
+def _descend(arguments: Arguments, state: State, *, batch_size, layout, epochs, shuffle) -> Fit:
+    arguments = arguments._replace(batch_size=batch_size, layout=layout)
     epoch = functools.partial(run_epoch, arguments, shuffle)
     state, records = (_run_until_stopped if arguments.stop else _run_all)(epoch, state, epochs)
     return Fit(

@@ -119,7 +119,7 @@ def learning_rate(rule_state: Any) -> jax.Array:
     return found[0][1]
 
 
-def batch_step(objective, rule, position: Position, batch: Any, weights: Any):
+def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):
     """One step on one batch.
 
     Args:
@@ -128,12 +128,14 @@ def batch_step(objective, rule, position: Position, batch: Any, weights: Any):
       position: before the step.
       batch: pytree of arrays [B, ...].
       weights: [B] or None. A batch in which nothing counts makes no step.
+      layout: how the rows of the batch are laid over devices, or None.
 
     Returns:
       The position after the step; of the batch before it, the sum of losses and the mean gradient.
     """
-    total, grads, count = loss_and_gradient_sums(objective.loss, position.params, batch, weights)
-
+    total, grads, count = loss_and_gradient_sums(
+        objective.loss, position.params, batch, weights, layout=layout
+    )
     dtype = loss_dtype(objective.loss, position.params, batch)
 
     def mean_loss_at(params):

@@ -15,11 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 from jax.tree_util import Partial
 
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
-from jgd.objectives.rows import counted_rows
+from jgd.objectives.rows import Layout, counted_rows, row_layout, rows_per_block
 from jgd.tree import as_partial, select, strong
 
 
@@ -120,7 +121,9 @@ def value_and_gradient(
 ) -> tuple[jax.Array, Any]:
     """The objective `J(params)` and its gradient, over all examples.
 
-    Where the penalty has a kink, the gradient is a subgradient.
+    Where the penalty has a kink, the gradient is a subgradient. Data laid over several devices by
+    rows (`jax.device_put(data, NamedSharding(mesh, PartitionSpec("rows")))`) are used where they lie;
+    on a CPU of two cores, set `jax_num_cpu_devices` to 2 for that.
 
     Args:
       objective: from `jgd.objective`.
@@ -128,7 +131,8 @@ def value_and_gradient(
       data: pytree of arrays that share their leading axis N.
       weights: [N] or None. An example of weight 0 is as if it were not there.
       block: rows that are taken at once. Memory is then that of `block` examples, and a row is
-        read once for value and gradient. None takes all rows at once.
+        read once for value and gradient. None takes all rows at once, but on a CPU as many as its
+        cache holds.
 
     Returns:
       J, a float scalar, and the gradient, a pytree like `params`.
@@ -151,12 +155,14 @@ def value_and_gradient(
         isinstance(block, bool) or not isinstance(block, numbers.Integral) or block < 1
     ):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
-    return _value_and_gradient(objective, *strong((params, data)), weights, block=block)
+    params, data = strong((params, data))
+    layout = row_layout(data)
+    return _value_and_gradient(objective, params, data, weights, block=block, layout=layout)
 
 
-@functools.partial(jax.jit, static_argnames="block")
-def _value_and_gradient(objective, params, data, weights, *, block):
-    total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block)
+@functools.partial(jax.jit, static_argnames=("block", "layout"))
+def _value_and_gradient(objective, params, data, weights, *, block, layout):
+    total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block, layout)
     penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
     mean = (total / count).astype(loss_dtype(objective.loss, params, data))
     mean_grads = mean_like(grads, count, params)
@@ -196,7 +202,12 @@ def loss_sum(loss: Partial, params: Any, examples: Any, weights: Any = None):
 
 
 def loss_and_gradient_sums(
-    loss: Partial, params: Any, data: Any, weights: Any = None, block: int | None = None
+    loss: Partial,
+    params: Any,
+    data: Any,
+    weights: Any = None,
+    block: int | None = None,
+    layout: Layout | None = None,
 ):
     """Sums of loss and gradient over all examples, and their count, never 0.
 
@@ -205,16 +216,41 @@ def loss_and_gradient_sums(
       params: pytree.
       data: pytree of arrays [N, ...].
       weights: [N] or None.
-      block: rows that are taken at once; None takes all.
+      block: rows that are taken at once; None takes `rows_per_block`.
+      layout: how the rows are laid over devices, each of which then sums its own; None takes them as
+        lying together.
 
     Returns:
       The sum of losses, the sum of gradients (like `params`), both of float32 at least; the number
       of examples that count, or 1 where none does.
     """
+    sums = functools.partial(_sums_over_blocks, block=block)
+    if layout is not None:
+        sums = _over_devices(sums, layout)
+    total, grads, count = sums(loss, params, data, weights)
     num_examples = jax.tree.leaves(data)[0].shape[0]
-    block = min(block or num_examples, num_examples)
+    return total, grads, num_examples if weights is None else jnp.maximum(count, 1)
 
-    def add_block(sums, position):
+
+def _over_devices(sums, layout: Layout):
+    """`sums`, where each device takes the rows that lie with it."""
+    rows, whole = PartitionSpec(layout.axis), PartitionSpec()
+
+    def own_rows(*args):
+        return lax.psum(jax.tree.map(jnp.asarray, sums(*args)), layout.axis)
+
+    specs = (whole, whole, rows, rows)
+    return jax.shard_map(own_rows, mesh=layout.mesh, in_specs=specs, out_specs=whole, check_vma=False)
+
+
+def _sums_over_blocks(loss, params, data, weights, *, block):
+    num_examples = jax.tree.leaves(data)[0].shape[0]
+    block = min(block or rows_per_block(data), num_examples)
+    if block == num_examples:
+        return _sums(loss, params, data, weights)
+
+    @jax.checkpoint  # a derivative through the scan would keep every block otherwise, a copy of the data
+    def sums_of_block(params, data, weights, position):
         # The last block begins early enough to be whole; rows seen before then weigh nothing.
         start = jnp.minimum(position * block, num_examples - block)
         rows, row_weights = jax.tree.map(
@@ -223,16 +259,15 @@ def loss_and_gradient_sums(
         if num_examples % block:
             fresh = start + jnp.arange(block) >= position * block
             row_weights = jnp.where(fresh, 1.0 if weights is None else row_weights, 0)
-        return jax.tree.map(jnp.add, sums, _sums(loss, params, rows, row_weights)), None
+        return _sums(loss, params, rows, row_weights)
 
-    if block == num_examples:
-        total, grads, count = _sums(loss, params, data, weights)
-    else:
-        one_block = jax.eval_shape(lambda: _sums(loss, params, data, weights))
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one_block)
-        num_blocks = -(-num_examples // block)
-        (total, grads, count), _ = lax.scan(add_block, zeros, jnp.arange(num_blocks))
-    return total, grads, num_examples if weights is None else jnp.maximum(count, 1)
+    def add_block(sums, position):
+        added = sums_of_block(params, data, weights, position)
+        return jax.tree.map(jnp.add, sums, added), None
+
+    one_block = jax.eval_shape(lambda: _sums(loss, params, data, weights))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one_block)
+    return lax.scan(add_block, zeros, jnp.arange(-(-num_examples // block)))[0]
 
 
 def _sums(loss, params, examples, weights):

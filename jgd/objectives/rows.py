@@ -1,9 +1,57 @@
-"""Rows that do not count."""
+"""Rows of data: which do not count, how many are taken at once, and where they lie."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+
+BLOCK_BYTES = 2**19  # rows that are taken at once on a CPU: read once, they serve loss and gradient
+FEWEST_BLOCK_ROWS = 128  # of wide rows, which want matrix products of some size
+
+
+class Layout(NamedTuple):
+    """Rows laid over the devices of a mesh, along one of its axes."""
+
+    mesh: Mesh
+    axis: str
+
+
+def row_layout(data: Any) -> Layout | None:
+    """How the rows of `data` are laid over devices.
+
+    Args:
+      data: pytree of arrays [N, ...].
+
+    Returns:
+      A `Layout`, where all leaves are cut alike, by rows alone; None where they are not, or where
+      that is not known, because `data` is traced.
+    """
+    layouts = {_layout(x) for x in jax.tree.leaves(data)}
+    return layouts.pop() if len(layouts) == 1 else None
+
+
+def _layout(x) -> Layout | None:
+    sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
+    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
+        return None
+    named = [axis for axis in sharding.spec if axis is not None]
+    by_rows = len(named) == 1 and isinstance(named[0], str) and sharding.spec[0] == named[0]
+    return Layout(sharding.mesh, named[0]) if by_rows else None
+
+
+def rows_per_block(data: Any) -> int:
+    """How many rows to take at once, where nobody said: all, but on a CPU what its cache can hold.
+
+    A number that divides N is preferred, so that the last block is like the others.
+    """
+    leaves = jax.tree.leaves(data)
+    num_rows = leaves[0].shape[0]
+    num_bytes = sum(x.dtype.itemsize * x.size for x in leaves)
+    if jax.default_backend() != "cpu" or num_bytes <= 8 * BLOCK_BYTES:
+        return num_rows
+    most = min(max(BLOCK_BYTES * num_rows // num_bytes, FEWEST_BLOCK_ROWS), num_rows)
+    return next((rows for rows in range(most, most // 2, -1) if num_rows % rows == 0), most)
 
 
 def counted_rows(data: Any, weights: Any) -> Any:
