@@ -21,6 +21,7 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.xla import tune_xla
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "stochastic_descent",
     "stop",
     "sufficient_statistics",
+    "tune_xla",
     "value",
     "value_and_gradient",
 ]

@@ -2,7 +2,7 @@
 
 Three things make it fast. The order is computed for the whole epoch at once, outside of the loop.
 Rows are gathered a chunk at a time. The steps of a chunk are one scan, which XLA folds into one
-function on the CPU; so there must be only one, and padding makes all chunks alike.
+function on the CPU.
 """
 
 from typing import Any, NamedTuple, cast
@@ -14,7 +14,7 @@ from jax import lax
 
 from jgd.descent.checks import Arguments
 from jgd.descent.lanes import scan_steps
-from jgd.descent.order import Plan, order, plan
+from jgd.descent.order import order, plan
 from jgd.descent.status import Status
 from jgd.descent.step import (
     Position,
@@ -174,35 +174,42 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
             carry, added = gathering_step(objective, rule, batch_size, carry, *batch)
         return carry, total + added
 
-    def take_chunk(carry_and_total, chunk):
+    def take_steps(carry_and_total, where, steps, size):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
-        batches = _batches_of_chunk(arguments, cut, *chunk)
+        batches = _batches(arguments, where, steps, size)
         carry, added = scan_steps(take_step, (objective, rule, batch_size), (carry, zero), batches)
-        return (carry, total + added), None
+        return carry, total + added
 
-    if index is not None:
-        index = jnp.pad(index, (0, cut.num_positions - cut.num_examples)).reshape(cut.chunks, -1)
-    (carry, total), _ = lax.scan(take_chunk, (carry, zero), (jnp.arange(cut.chunks), index))
+    def take_chunk(carry_and_total, where):
+        return take_steps(carry_and_total, where, cut.steps, cut.batch_size), None
+
+    result, _ = lax.scan(take_chunk, (carry, zero), _cut_up(index, 0, cut.chunks, cut.rows))
+    for start_of_rest, steps, size in cut.rests:
+        where = _cut_up(index, start_of_rest, 1, steps * size)[0]
+        result = take_steps(result, where, steps, size)
+    carry, total = result
     if batch_size is not None:
         # The last batch of an epoch may be smaller than the others.
         carry, _ = step_if(carry[1].num > 0, objective, rule, carry)
     return carry, total
 
 
-def _batches_of_chunk(arguments: Arguments, cut: Plan, number, index):
-    """Rows [steps, B, ...] of a chunk and their weights [steps, B], or None where all count alike."""
-    rows_per_chunk = cut.steps * cut.batch_size
-    positions = number * rows_per_chunk + jnp.arange(rows_per_chunk)
+def _cut_up(index, start: int, pieces: int, rows: int):
+    """Where to find the rows of each piece: their numbers [pieces, rows], or the first of them."""
     if index is None:
-        index = jnp.minimum(positions, cut.num_examples - 1)
+        return start + rows * jnp.arange(pieces)
+    return index[start : start + pieces * rows].reshape(pieces, rows)
+
+
+def _batches(arguments: Arguments, where, steps: int, size: int):
+    """Rows [steps, size, ...] and their weights [steps, size], or None where all count alike."""
 
     def rows(x):
-        taken = x.at[index].get(mode="promise_in_bounds")
-        return taken.reshape(cut.steps, cut.batch_size, *x.shape[1:])
+        if where.ndim == 0:
+            taken = lax.dynamic_slice_in_dim(x, where, steps * size)
+        else:
+            taken = x.at[where].get(mode="promise_in_bounds")
+        return taken.reshape(steps, size, *x.shape[1:])
 
-    data, weights = jax.tree.map(rows, (arguments.data, arguments.weights))
-    if cut.num_positions > cut.num_examples:
-        real = (positions < cut.num_examples).reshape(cut.steps, cut.batch_size)
-        weights = jnp.where(real, 1.0 if weights is None else weights, 0)
-    return data, weights
+    return jax.tree.map(rows, (arguments.data, arguments.weights))

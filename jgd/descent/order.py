@@ -4,6 +4,7 @@ Position p of epoch e is example `order(key, e, N)[p]`. The order is a keyed bij
 that nothing is sorted, nothing but the key and the epoch is remembered, and a fit resumes exactly.
 """
 
+import functools
 import numbers
 from typing import NamedTuple
 
@@ -60,10 +61,10 @@ def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
     True
     """
     num = jnp.asarray(num_examples, jnp.uint32)
-    # Hashed on, not drawn by `jax.random.bits`, whose code takes longer to compile than all else.
-    seed = jax.random.key_data(jax.random.fold_in(key, epoch)).ravel()
+    # Hashed, not drawn by `jax.random`, whose code takes longer to compile than all else.
+    words = [*_key_data(key).ravel(), jnp.asarray(epoch, jnp.uint32)]
     rounds = jnp.arange(ROUNDS, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)
-    pivots, round_keys = _hash(seed[0] ^ rounds) % num, _hash(seed[-1] + rounds)
+    pivots, round_keys = _hash(_digest(words, 1) ^ rounds) % num, _hash(_digest(words, 2) + rounds)
 
     def swap_or_not(x, pivot_and_key):
         pivot, round_key = pivot_and_key
@@ -75,6 +76,16 @@ def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
     return lax.scan(swap_or_not, start, (pivots, round_keys))[0].astype(jnp.int32)
 
 
+def _key_data(key):
+    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(key) if is_typed else key
+
+
+def _digest(words, salt: int):
+    """One word from many; keys that differ in a word, or epochs of one key, have different ones."""
+    return functools.reduce(lambda digest, word: _hash(digest ^ word), words, jnp.uint32(salt))
+
+
 def _hash(x):
     """The finaliser of MurmurHash3 (Appleby 2011): every bit of x reaches every bit."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
@@ -83,7 +94,7 @@ def _hash(x):
 
 
 class Plan(NamedTuple):
-    """How the positions of an epoch are cut: chunks of steps of batches. All static.
+    """How the positions of an epoch are cut: chunks of steps of batches, and a rest. All static.
 
     Attributes:
       num_examples: N.
@@ -98,17 +109,26 @@ class Plan(NamedTuple):
     chunks: int
 
     @property
-    def num_positions(self) -> int:
-        """N and the padding behind it: every chunk has the same shape, so there is one loop."""
-        return self.batch_size * self.steps * self.chunks
+    def rows(self) -> int:
+        """Rows of one chunk."""
+        return self.steps * self.batch_size
+
+    @property
+    def rests(self) -> list[tuple[int, int, int]]:
+        """What the chunks leave over, as (first position, steps, batch size): steps that fill no
+        chunk, then the examples that fill no batch."""
+        first = self.rows * self.chunks
+        steps, last = divmod(self.num_examples - first, self.batch_size)
+        rests = [(first, steps, self.batch_size), (self.num_examples - last, 1, last)]
+        return [rest for rest in rests if rest[1] * rest[2]]
 
 
 def plan(num_examples: int, batch_size: int, bytes_per_example: int) -> Plan:
-    """Cut an epoch into chunks of about `CHUNK_BYTES`, without padding where the numbers allow it.
+    """Cut an epoch into chunks of about `CHUNK_BYTES`, with no steps left over if numbers allow it.
 
     Args:
       num_examples: N.
-      batch_size: B.
+      batch_size: B, at most N.
       bytes_per_example: size of one example in `data`.
 
     Returns:
@@ -116,10 +136,13 @@ def plan(num_examples: int, batch_size: int, bytes_per_example: int) -> Plan:
 
     >>> plan(100_000, 1, 400)
     Plan(num_examples=100000, batch_size=1, steps=2500, chunks=40)
+    >>> plan(10, 4, 400).rests
+    [(8, 1, 2)]
     """
-    num_steps = -(-num_examples // batch_size)
+    full_steps = num_examples // batch_size
     rows = min(MAX_CHUNK_ROWS, max(CHUNK_BYTES // max(bytes_per_example, 1), 1))
-    fewest = -(-num_steps // max(rows // batch_size, 1))
-    divisors = (c for c in range(fewest, min(2 * fewest, num_steps) + 1) if num_steps % c == 0)
-    chunks = next(divisors, fewest)
-    return Plan(num_examples, batch_size, -(-num_steps // chunks), chunks)
+    most_steps = min(max(rows // batch_size, 1), full_steps)
+    fewest = -(-full_steps // most_steps)
+    divisors = (c for c in range(fewest, min(2 * fewest, full_steps) + 1) if full_steps % c == 0)
+    chunks = next(divisors, full_steps // most_steps)
+    return Plan(num_examples, batch_size, min(full_steps // chunks, most_steps), chunks)

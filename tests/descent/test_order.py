@@ -69,11 +69,12 @@ def test_200_orders_look_random(num_examples, by):
 @pytest.mark.parametrize("num_examples", [1, 2, 37, 4096, 99_991, 100_000, 10_000_000])
 @pytest.mark.parametrize("batch_size", [1, 2, 32, 1000])
 @pytest.mark.parametrize("bytes_per_example", [1, 80, 3136, 10_000_000])
-def test_plan_covers_every_example_with_little_padding(num_examples, batch_size, bytes_per_example):
+def test_plan_covers_every_example_once(num_examples, batch_size, bytes_per_example):
     batch_size = min(batch_size, num_examples)
     cut = plan(num_examples, batch_size, bytes_per_example)
-    assert cut.num_positions >= num_examples
-    last_batch = -num_examples % batch_size
-    assert cut.num_positions - num_examples - last_batch < cut.chunks * batch_size
-    rows = cut.steps * cut.batch_size
+    pieces = [(0, cut.chunks * cut.steps, batch_size), *cut.rests]
+    ends = [first + steps * size for first, steps, size in pieces]
+    assert [first for first, _, _ in pieces[1:]] == ends[:-1]
+    assert ends[-1] == num_examples
+    rows = cut.rows
     assert rows == batch_size or rows * bytes_per_example <= 2**20
