@@ -2,8 +2,10 @@
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
+BENCHMARKS := stochastic minibatch network full_gradient least_squares batch_sizes time_to_accuracy \
+              scaling start_up
 
-.PHONY: demo test lint types tests test-oldest format clean
+.PHONY: demo test lint types tests test-oldest bench bench-torch format clean
 
 demo: .venv/.demo
 	$(BIN)/jgd demo
@@ -24,12 +26,22 @@ tests: .venv/.dev
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest
 
+# Every benchmark, half an hour in all, and docs/benchmarks.md from what they found. Those against
+# torch run once more on Python 3.11 with jax 0.10, where there is one.
+bench: .venv/.bench
+	for name in $(BENCHMARKS); do $(BIN)/python experiments/benchmarks/$$name.py || exit 1; done
+	if [ -n "$$(.ci/find-python 3.11)" ]; then $(MAKE) bench-torch; fi
+	$(BIN)/python experiments/benchmarks/report.py
+
+bench-torch: .venv-torch/.installed
+	for name in minibatch network; do .venv-torch/bin/python experiments/benchmarks/$$name.py || exit 1; done
+
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest .venv-torch .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found. Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
@@ -42,6 +54,16 @@ clean:
 
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+.venv/.bench: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	@touch $@
+
+.venv-torch/.installed: pyproject.toml .ci/oldest.txt
+	$(shell .ci/find-python 3.11) -m venv --clear .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --upgrade pip
+	.venv-torch/bin/python -m pip install --quiet -e '.[bench]' -c .ci/oldest.txt
 	@touch $@
 
 .venv-oldest/.installed: pyproject.toml .ci/oldest.txt

@@ -33,19 +33,29 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any) -> Any:
     Returns:
       The carry.
     """
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batches)
+    program = jax.make_jaxpr(step)(constants, carry, batch)
+    # A loss or rule may close over what is differentiated or differs between lanes. Neither
+    # `custom_vmap` nor `custom_jvp` sees that unless it is an argument.
+    constants = program.consts, constants
+
+    def one_step(constants, carry, batch):
+        inputs = jax.tree.leaves((constants, carry, batch))
+        results = evaluate(program.jaxpr, inputs, as_it_is)
+        return jax.tree.unflatten(jax.tree.structure(carry), results)
 
     def in_turn(constants, carry, batches):
-        return lax.scan(lambda c, b: (step(constants, c, b), None), carry, batches)[0]
+        return lax.scan(lambda c, b: (one_step(constants, c, b), None), carry, batches)[0]
 
     @custom_vmap
     def laid_out(constants, carry, batches):
-        alone = with_parallel_products(step)
+        alone = with_parallel_products(one_step)
         return lax.scan(lambda c, b: (alone(constants, c, b), None), carry, batches)[0]
 
     @laid_out.def_vmap
     def _(num_lanes, batched, constants, carry, batches):
         if _is_for_lanes_last(num_lanes, carry, batched[1], batched[2]):
-            mapped = _scan_with_lanes_last(step, num_lanes, batched, constants, carry, batches)
+            mapped = _scan_with_lanes_last(program.jaxpr, num_lanes, batched, constants, carry, batches)
         else:
             axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
             mapped = jax.vmap(in_turn, axes, axis_size=num_lanes)(constants, carry, batches)
@@ -78,12 +88,11 @@ class Lanes(NamedTuple):
     value: jax.Array
 
 
-def _scan_with_lanes_last(step, num_lanes, batched, constants, carry, batches):
+def _scan_with_lanes_last(program, num_lanes, batched, constants, carry, batches):
     constants = jax.tree.map(_lanes_last, constants, batched[0])
     carry = jax.tree.map(
         lambda x, b: x if b else jnp.broadcast_to(x, (num_lanes, *jnp.shape(x))), carry, batched[1]
     )
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), carry)
     tree = jax.tree.structure(carry)
 
     def apply(equation, operands):
@@ -95,8 +104,6 @@ def _scan_with_lanes_last(step, num_lanes, batched, constants, carry, batches):
         return [Lanes(x) for x in jax.vmap(one_lane, axes, -1, axis_size=num_lanes)(*values)]
 
     def all_lanes(carry, batch):
-        one = jax.tree.map(_one_lane, (constants, batch), is_leaf=_is_lanes)
-        program = jax.make_jaxpr(step)(one[0], shapes, one[1])
         inputs = jax.tree.leaves((constants, [Lanes(x) for x in carry], batch), is_leaf=_is_lanes)
         results = evaluate(program, inputs, apply)
         return [_all(x, num_lanes) for x in results], None
@@ -112,10 +119,6 @@ def _lanes_last(x, batched):
 
 def _is_lanes(x):
     return isinstance(x, Lanes)
-
-
-def _one_lane(x):
-    return jax.ShapeDtypeStruct(x.value.shape[:-1], x.value.dtype) if _is_lanes(x) else x
 
 
 def _all(x, num_lanes):

@@ -39,7 +39,7 @@ def with_parallel_products(function: Callable) -> Callable:
 
     def rewritten(*args):
         program, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        results = evaluate(program, jax.tree.leaves(args), apply)
+        results = evaluate(program.jaxpr, [*program.consts, *jax.tree.leaves(args)], apply)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return rewritten

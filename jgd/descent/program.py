@@ -10,31 +10,31 @@ from typing import Any
 from jax.extend import core
 
 
-def evaluate(program: core.ClosedJaxpr, inputs: Sequence[Any], apply: Callable) -> list[Any]:
+def evaluate(program: core.Jaxpr, inputs: Sequence[Any], apply: Callable) -> list[Any]:
     """The results of a program, flat.
 
     Args:
-      program: from `jax.make_jaxpr`.
-      inputs: leaves of its arguments.
+      program: `.jaxpr` of what `jax.make_jaxpr` returns.
+      inputs: its constants, then the leaves of its arguments.
       apply: `(equation, inputs) -> results`, of one operation; nested `jit` is opened.
 
     Returns:
       The leaves of its result.
     """
-    jaxpr = program.jaxpr
-    values = dict(zip(jaxpr.constvars + jaxpr.invars, [*program.consts, *inputs], strict=True))
+    values = dict(zip(program.constvars + program.invars, inputs, strict=True))
 
     def read(variable):
         return variable.val if isinstance(variable, core.Literal) else values[variable]
 
-    for equation in jaxpr.eqns:
+    for equation in program.eqns:
         operands = [read(v) for v in equation.invars]
         if equation.primitive.name in ("jit", "pjit"):
-            results = evaluate(equation.params["jaxpr"], operands, apply)
+            nested = equation.params["jaxpr"]
+            results = evaluate(nested.jaxpr, [*nested.consts, *operands], apply)
         else:
             results = apply(equation, operands)
         values.update(zip(equation.outvars, results, strict=True))
-    return [read(v) for v in jaxpr.outvars]
+    return [read(v) for v in program.outvars]
 
 
 def as_it_is(equation: Any, operands: Sequence[Any]) -> list[Any]:

@@ -1,0 +1,54 @@
+"""Settings of XLA that jgd is faster with, and that must stand before JAX starts."""
+
+import os
+
+import jax
+
+_FOLD_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+
+
+def tune_xla() -> None:
+    """Let XLA fold a scan of steps into one function on the CPU, with jax 0.10 and 0.11.
+
+    There a loop is folded only where its data are small, and each operation of a step costs about
+    50 ns of calling otherwise; stochastic descent is then several times slower. From jax 0.12 on
+    every loop is folded, and this does nothing. It adds a flag to the environment variable
+    `XLA_FLAGS`, which JAX reads when it first computes; so call it before, at the top of a script:
+
+        import jgd
+        jgd.tune_xla()
+
+    or set the variable yourself, before Python starts:
+
+        XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000
+
+    Importing jgd never sets it.
+
+    Raises:
+      RuntimeError: JAX has started already, so that the flag would come too late.
+
+    >>> tune_xla()  # doctest: +SKIP
+
+    Source: measured; see docs/benchmarks.md.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _version(jax.__version__) >= (0, 12) or "small_while_loop_byte_threshold" in flags:
+        return
+    if _has_started():
+        raise RuntimeError(
+            "jgd.tune_xla() comes too late: JAX has computed already, and reads XLA_FLAGS only once. "
+            "Call it at the top of the script, before any array is made, or set the variable before "
+            f"Python starts: XLA_FLAGS={_FOLD_LOOPS}"
+        )
+    os.environ["XLA_FLAGS"] = f"{flags} {_FOLD_LOOPS}".strip()
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _has_started() -> bool:
+    from jax._src import xla_bridge  # no public name says so
+
+    return xla_bridge.backends_are_initialized()
