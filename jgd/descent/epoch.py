@@ -178,7 +178,11 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
         batches = _batches(arguments, where, steps, size)
-        carry, added = scan_steps(take_step, (objective, rule, batch_size), (carry, zero), batches)
+        constants = objective, rule, batch_size
+        if steps == 1:
+            carry, added = take_step(constants, (carry, zero), jax.tree.map(lambda x: x[0], batches))
+        else:
+            carry, added = scan_steps(take_step, constants, (carry, zero), batches)
         return carry, total + added
 
     def take_chunk(carry_and_total, where):

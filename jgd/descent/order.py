@@ -15,6 +15,7 @@ from jax import lax
 ROUNDS = 24
 CHUNK_BYTES = 2**20  # rows that are gathered at once: they shall stay in the second-level cache
 MAX_CHUNK_ROWS = 8192
+FEWEST_CHUNK_STEPS = 8  # fewer are not worth a loop of their own
 
 
 def order(key: jax.Array, epoch, num_examples: int) -> jax.Array:
@@ -141,7 +142,9 @@ def plan(num_examples: int, batch_size: int, bytes_per_example: int) -> Plan:
     """
     full_steps = num_examples // batch_size
     rows = min(MAX_CHUNK_ROWS, max(CHUNK_BYTES // max(bytes_per_example, 1), 1))
-    most_steps = min(max(rows // batch_size, 1), full_steps)
+    most_steps = min(rows // batch_size, full_steps)
+    if most_steps < FEWEST_CHUNK_STEPS:
+        return Plan(num_examples, batch_size, 1, full_steps)
     fewest = -(-full_steps // most_steps)
     divisors = (c for c in range(fewest, min(2 * fewest, full_steps) + 1) if full_steps % c == 0)
     chunks = next(divisors, full_steps // most_steps)

@@ -50,7 +50,9 @@ def _is_vector_product(equation: Any) -> bool:
         return False
     (contracted, _), _ = equation.params["dimension_numbers"]
     vectors = all(v.aval.ndim == 1 and v.aval.dtype == jnp.float32 for v in equation.invars)
-    return vectors and len(contracted) == 1 and equation.params["precision"] is None
+    # With a precision, or a dtype of the sum, the user wants a product of one kind and no other.
+    as_usual = equation.params["precision"] is None and equation.outvars[0].aval.dtype == jnp.float32
+    return vectors and len(contracted) == 1 and as_usual
 
 
 def vector_product(x: jax.Array, w: jax.Array) -> jax.Array:
