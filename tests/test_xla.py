@@ -33,7 +33,9 @@ def test_import_sets_nothing():
 
 def test_flags_of_the_user_are_kept():
     flags = "--xla_cpu_multi_thread_eigen=true"
-    came = run("jgd.tune_xla(); jgd.tune_xla(); print(os.environ['XLA_FLAGS']); jnp.ones(1)", XLA_FLAGS=flags)
+    came = run(
+        "jgd.tune_xla(); jgd.tune_xla(); print(os.environ['XLA_FLAGS']); jnp.ones(1)", XLA_FLAGS=flags
+    )
     words = came.stdout.split()
     assert words[0] == flags
     assert len(words) == (2 if OLD else 1)

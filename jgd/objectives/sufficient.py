@@ -60,8 +60,8 @@ def sufficient_statistics(
     and Xᵀy by 1e-7, 7e-5, 7e-3 and 0.3. So up to 1e2 nothing is lost; from 4e3 on (the square times
     6e-8 reaches 1) G may curve downwards, and a long descent diverges. The way out is to lower the
     condition number, by `jgd.features.standardize(x)` before or by a penalty, or to have x and y in
-    float64 (`jax.config.update("jax_enable_x64", True)`). A mean of x far from 0 costs little, unless
-    the params have no bias where the data want one: then digits go as about y itself.
+    float64 (`jax.config.update("jax_enable_x64", True)`). A mean of x 100 deviations from 0 cost a digit
+    (1e-4 for 1e-5); where the data want a bias and the params have none, digits go as about y itself.
 
     Args:
       x: [N, D]. Whole numbers become floats, block by block.
