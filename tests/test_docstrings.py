@@ -19,7 +19,7 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
-        *("auto_rule", "diagnose"),
+        *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
     ),
     "losses.": (
         *("squared_error", "absolute_error", "huber", "quantile", "poisson", "logistic"),
@@ -79,11 +79,14 @@ def test_examples_are_found():
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if find(name)])
 def test_docstring_of_a_function_is_complete(name):
     text = inspect.getdoc(find(name)) or ""
-    assert all(part in text for part in ("Args:", "Returns:", ">>>")), text
+    signature = inspect.signature(find(name))
+    returns = signature.return_annotation not in (None, "None")
+    parts = [">>>", *["Args:"] * bool(signature.parameters), *["Returns:"] * returns]
+    assert all(part in text for part in parts), text
     assert text[0].isupper()
     assert text.partition("\n")[0].endswith((".", "`"))
     described = text.partition("Args:")[2].partition("Returns:")[0]
-    for parameter in inspect.signature(find(name)).parameters.values():
+    for parameter in signature.parameters.values():
         stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
         assert f"  {stars}{parameter.name}:" in described, parameter.name
 
