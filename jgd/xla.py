@@ -4,15 +4,17 @@ import os
 
 import jax
 
-_FOLD_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+# Bytes that a loop may touch. From 400,000 on, loops with products of matrices are folded as well, whose
+# code is then 5 to 50 times slower, and some do not compile.
+_FOLD_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000"
 
 
 def tune_xla() -> None:
     """Let XLA fold a scan of steps into one function on the CPU, with jax 0.10 and 0.11.
 
-    There a loop is folded only where its data are small, and each operation of a step costs about
-    50 ns of calling otherwise; stochastic descent is then several times slower. From jax 0.12 on
-    every loop is folded, and this does nothing. It adds a flag to the environment variable
+    There a loop is folded only where its data are tiny, and each operation of a step costs about
+    50 ns of calling otherwise; stochastic descent is then about ten times slower. From jax 0.12 on
+    such loops are folded, and this does nothing. It adds a flag to the environment variable
     `XLA_FLAGS`, which JAX reads when it first computes; so call it before, at the top of a script:
 
         import jgd
@@ -20,7 +22,7 @@ def tune_xla() -> None:
 
     or set the variable yourself, before Python starts:
 
-        XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000
+        XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000
 
     Importing jgd never sets it.
 

@@ -182,7 +182,7 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
         if steps == 1:
             carry, added = take_step(constants, (carry, zero), jax.tree.map(lambda x: x[0], batches))
         else:
-            carry, added = scan_steps(take_step, constants, (carry, zero), batches)
+            carry, added = scan_steps(take_step, constants, (carry, zero), batches, lanes_last=size == 1)
         return carry, total + added
 
     def take_chunk(carry_and_total, where):

@@ -21,7 +21,7 @@ FEWEST_LANES = 64  # LLVM unrolls a loop over fewer, and the vectors of the proc
 LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
 
 
-def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any) -> Any:
+def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_last: bool = True) -> Any:
     """The carry after `carry = step(constants, carry, batch)` for each batch.
 
     Args:
@@ -29,6 +29,8 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any) -> Any:
       constants: pytree of what all steps share.
       carry: pytree of arrays.
       batches: pytree of arrays that share their leading axis, the steps.
+      lanes_last: whether a step gains by it, as one with a single example does. One with many is a
+        product of matrices, which XLA does better with the lanes in front.
 
     Returns:
       The carry.
@@ -54,7 +56,7 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any) -> Any:
 
     @laid_out.def_vmap
     def _(num_lanes, batched, constants, carry, batches):
-        if _is_for_lanes_last(num_lanes, carry, batched[1], batched[2]):
+        if lanes_last and _are_for_lanes_last(num_lanes, carry, batched[1], batched[2]):
             mapped = _scan_with_lanes_last(program.jaxpr, num_lanes, batched, constants, carry, batches)
         else:
             axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
@@ -125,7 +127,7 @@ def _all(x, num_lanes):
     return x.value if _is_lanes(x) else jnp.broadcast_to(x[..., None], (*jnp.shape(x), num_lanes))
 
 
-def _is_for_lanes_last(num_lanes: int, carry, carry_batched, batches_batched) -> bool:
+def _are_for_lanes_last(num_lanes: int, carry, carry_batched, batches_batched) -> bool:
     rows = [
         jnp.shape(x)[1:] if batched else jnp.shape(x)
         for x, batched in zip(jax.tree.leaves(carry), jax.tree.leaves(carry_batched), strict=True)
