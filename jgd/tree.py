@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
 from jax.tree_util import Partial
 
 
@@ -55,7 +56,19 @@ def of_one_shape(name: str, numbers: Any) -> Any:
 def strong(tree: Any) -> Any:
     """The leaves as arrays that are not weakly typed, for which a program would be compiled twice."""
     arrays = jax.tree.map(jnp.asarray, tree)
-    return jax.tree.map(lambda x: jnp.asarray(x, x.dtype), arrays)
+    return jax.tree.map(lambda x: on_automatic_axes(jnp.asarray(x, x.dtype)), arrays)
+
+
+def on_automatic_axes(x: jax.Array) -> jax.Array:
+    """The array where it lies, on a mesh whose axes are not explicit, as those of `jax.make_mesh` are.
+
+    With explicit axes every function that is traced would have to say how its results are laid out.
+    """
+    sharding = None if isinstance(x, jax.core.Tracer) else x.sharding
+    if not isinstance(sharding, NamedSharding) or not sharding.mesh.explicit_axes:
+        return x
+    mesh = Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
+    return jax.device_put(x, NamedSharding(mesh, sharding.spec, memory_kind=sharding.memory_kind))
 
 
 def all_finite(tree: Any) -> jax.Array:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.tree import on_automatic_axes
+
 
 def check_data(data: Any, name: str = "data") -> int:
     """N, the length of the leading axis that all arrays of `data` share; ValueError where not."""
@@ -54,7 +56,7 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
             "Give at least one a weight other than 0."
         )
-    return jnp.asarray(weights, float)
+    return on_automatic_axes(jnp.asarray(weights, float))
 
 
 def check_params(params: Any) -> None:
