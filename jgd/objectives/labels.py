@@ -14,8 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from jgd.objectives.rows import counted_rows
-
 
 class Span(NamedTuple):
     """What is read off the targets of one mark: enough to judge them."""
@@ -54,7 +52,7 @@ _PREFIX = "jgd_target"
 def mark(demand: str, target: Any, classes: int = 0) -> jax.Array:
     """`target`, marked with what is demanded of it; judged on the spot where it is concrete."""
     if not isinstance(target, jax.core.Tracer):
-        _judge(demand, classes, _span(np, np.asarray(target)))
+        _judge(demand, classes, _span(np.asarray(target)))
     return _identity(demand, classes)(target)
 
 
@@ -74,40 +72,46 @@ def check_targets(loss, params: Any, data: Any, weights: Any) -> None:
     """
     leaves, treedef = jax.tree.flatten(params)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
-    spans = _spans(loss, data, weights, treedef, shapes)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(spans)):
+    targets = _targets(loss, data, treedef, shapes)
+    if not all(map(_is_known, jax.tree.leaves((targets, weights)))):
         return
-    for (name, _), span in jax.device_get(spans).items():
+    counts = slice(None) if weights is None else np.asarray(weights) != 0
+    for (name, _), target in targets.items():
         _, demand, classes = name.split()
-        _judge(demand, int(classes), span)
+        _judge(demand, int(classes), _span(np.asarray(target)[counts]))
 
 
 @functools.partial(jax.jit, static_argnames=("treedef", "shapes"))
-def _spans(loss, data, weights, treedef, shapes) -> dict[tuple[str, int], Span]:
-    """The span of the targets at every mark in the trace of `loss`, over all examples."""
+def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
+    """The targets of all examples at every mark in the trace of `loss`.
+
+    As a rule they are a leaf of the data, which `jit` hands out as it is: nothing is compiled.
+    """
     params = [jnp.zeros(s.shape, s.dtype) for s in shapes]
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
     closed = jax.make_jaxpr(loss)(jax.tree.unflatten(treedef, params), example)
     marks = [e for e in closed.jaxpr.eqns if str(e.params.get("name")).startswith(_PREFIX)]
     targets_of = jaxpr_as_fun(
-        closed.replace(jaxpr=closed.jaxpr.replace(outvars=[e.outvars[0] for e in marks]))
+        closed.replace(jaxpr=closed.jaxpr.replace(outvars=[e.invars[0] for e in marks]))
     )
-    rows = jax.tree.leaves(counted_rows(data, weights))
-    targets = jax.vmap(lambda *row: targets_of(*params, *row))(*rows)
-    return {
-        (eqn.params["name"], position): _span(jnp, target)
-        for position, (eqn, target) in enumerate(zip(marks, targets, strict=True))
-    }
+    targets = jax.vmap(lambda *row: targets_of(*params, *row))(*jax.tree.leaves(data))
+    names = [(e.params["name"], position) for position, e in enumerate(marks)]
+    return dict(zip(names, targets, strict=True))
 
 
-def _span(numpy, targets) -> Span:
-    """Read with NumPy on the spot, with JAX within a program."""
-    kind = "float32" if jnp.issubdtype(targets.dtype, jnp.floating) else "int32"
-    targets = targets.astype(kind)
+def _is_known(x) -> bool:
+    """Whether the values are there to be looked at: not under a transformation, nor elsewhere."""
+    return not isinstance(x, jax.core.Tracer) and x.is_fully_addressable
+
+
+def _span(targets: np.ndarray) -> Span:
+    targets = targets.astype("float32" if jnp.issubdtype(targets.dtype, jnp.floating) else "int32")
     # A NaN is left to the descent, which ends in DIVERGED and names the epoch.
-    targets = numpy.where(numpy.isnan(targets), 1, targets).astype(kind)
-    whole = numpy.all(targets == numpy.round(targets))
-    return Span(targets.min(), targets.max(), whole, numpy.any(targets == 0))
+    targets = targets[~np.isnan(targets)] if np.isnan(targets).any() else targets
+    if not targets.size:
+        return Span(1, 1, True, False)
+    whole = np.all(targets == np.round(targets))
+    return Span(targets.min(), targets.max(), whole, np.any(targets == 0))
 
 
 def _judge(demand: str, classes: int, span: Span) -> None:
