@@ -8,6 +8,7 @@ the first of them.
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -23,6 +24,9 @@ import jgd
 jgd.tune_xla()  # before anything is computed; from jax 0.12 on it does nothing
 
 ROUNDS = 5
+PAUSE = (
+    0.2  # seconds before each timing: thread pools (OpenMP, BLAS) keep spinning when their work is done
+)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -88,7 +92,7 @@ def compare(
     targets: dict[str, float] | None = None,
     rounds: int = ROUNDS,
 ) -> Row:
-    """Time all competitors in turns, `rounds` times after a warm-up; ours comes first.
+    """Time all competitors in turns, `rounds` times after a warm-up.
 
     Args:
       work: what they do, for the table.
@@ -99,11 +103,13 @@ def compare(
     Returns:
       A `Row`.
     """
-    for competitor in competitors:
-        _seconds_per_unit(competitor)
-    taken = [[_seconds_per_unit(competitor) for competitor in competitors] for _ in range(rounds)]
-    medians = [statistics.median(times) for times in zip(*taken, strict=True)]
-    row = Row(work, dict(zip([c.name for c in competitors], medians, strict=True)), targets or {})
+    taken: dict[str, list[float]] = {competitor.name: [] for competitor in competitors}
+    for turn in range(rounds + 1):
+        # In another order each time, for what ran before may leave caches cold and threads at work.
+        for competitor in random.Random(turn).sample(competitors, len(competitors)):
+            taken[competitor.name].append(_seconds_per_unit(competitor))
+    medians = {name: statistics.median(times[1:]) for name, times in taken.items()}
+    row = Row(work, medians, targets or {})
     print(_line(row), flush=True)
     return row
 
@@ -116,6 +122,7 @@ def _seconds_per_unit(competitor: Competitor) -> float:
 
 
 def _seconds(run: Callable[[], Any]) -> float:
+    time.sleep(PAUSE)
     start = time.perf_counter()
     jax.block_until_ready(run())
     return time.perf_counter() - start
