@@ -2,8 +2,8 @@
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
-BENCHMARKS := stochastic minibatch network full_gradient least_squares batch_sizes time_to_accuracy \
-              scaling start_up
+BENCHMARKS := limits stochastic minibatch network full_gradient least_squares batch_sizes \
+              time_to_accuracy scaling start_up
 
 .PHONY: demo test lint types tests test-oldest bench bench-torch format clean
 

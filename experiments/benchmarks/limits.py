@@ -20,7 +20,7 @@ from jax import lax  # noqa: E402
 
 import jgd  # noqa: E402
 
-CACHED, NUM_STEPS, CHUNK = 500, 200_000, 4_000
+NUM_STEPS, CHUNK = 200_000, 4_000
 ROWS = {20: 100_000, 100: 100_000, 784: 20_000}
 
 
@@ -29,13 +29,17 @@ def main() -> None:
         compare(f"a stochastic step with {num_features} features", _parts(num_rows, num_features))
         for num_features, num_rows in ROWS.items()
     ]
+    orders = [
+        _order("jgd.order", jgd.order, 100_000),
+        _order("jax.random.permutation", _permutation, 100_000),
+    ]
+    rows.append(compare("an order of 100,000 examples", orders))
     figures = [_bandwidth(), _arithmetic(), _network_products(), _exponentials()]
     save("What can this machine do, and where does the time go?", "example", rows, figures=figures)
 
 
 def _parts(num_rows: int, num_features: int) -> list[Competitor]:
     data = problems.classification(num_rows, num_features)
-    few = tuple(x[:CACHED] for x in data)
     order = np.random.default_rng(0).permutation(num_rows)[: num_rows // CHUNK * CHUNK]
     epochs = NUM_STEPS // num_rows
     return [
@@ -44,21 +48,21 @@ def _parts(num_rows: int, num_features: int) -> list[Competitor]:
             "rows in turn, without an order", _descent(data, epochs, False), units=epochs * num_rows
         ),
         Competitor(
-            f"{CACHED} rows in turn, which the cache holds",
-            _descent(few, NUM_STEPS // CACHED, False),
-            units=NUM_STEPS,
-        ),
-        Competitor(
             "gathering the rows in random order",
             functools.partial(_gather, data[0], jnp.asarray(order).reshape(-1, CHUNK)),
             units=len(order),
         ),
-        Competitor(
-            "the order alone",
-            functools.partial(_order, jax.random.key(0), num_rows),
-            units=num_rows,
-        ),
+        _order("the order alone", jgd.order, num_rows),
     ]
+
+
+def _order(name: str, order: Callable, num_rows: int) -> Competitor:
+    drawn = jax.jit(order, static_argnums=2)
+    return Competitor(name, lambda: drawn(jax.random.key(0), 0, num_rows), units=num_rows)
+
+
+def _permutation(key, epoch, num_rows: int):
+    return jax.random.permutation(jax.random.fold_in(key, epoch), num_rows)
 
 
 def _descent(data, epochs: int, shuffle: bool) -> Callable:
@@ -81,9 +85,6 @@ def _gather(x, chunks):
         return total + x.at[index].get(mode="promise_in_bounds").sum(axis=0), None
 
     return lax.scan(add, jnp.zeros_like(x[0]), chunks)[0]
-
-
-_order = jax.jit(lambda key, num_rows: jgd.order(key, 0, num_rows), static_argnums=1)
 
 
 def _bandwidth() -> Figure:

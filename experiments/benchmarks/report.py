@@ -11,6 +11,7 @@ from harness import RESULTS, Figure, Row, digits, readable
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
 ORDER = (
+    "limits",
     "stochastic",
     "minibatch",
     "network",
