@@ -21,6 +21,8 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
+from jgd.tuning.sweep import Sweep, sweep
 from jgd.xla import tune_xla
 
 __version__ = "0.1.0"
@@ -31,12 +33,17 @@ __all__ = [
     "Objective",
     "State",
     "Status",
+    "Sweep",
     "adagrad",
     "adam",
     "batch_descent",
+    "choice",
     "descend",
     "explain",
     "features",
+    "grid",
+    "integers",
+    "log_uniform",
     "losses",
     "minibatch_descent",
     "models",
@@ -44,11 +51,15 @@ __all__ = [
     "order",
     "penalties",
     "rmsprop",
+    "sample",
     "sgd",
+    "static",
     "stochastic_descent",
     "stop",
     "sufficient_statistics",
+    "sweep",
     "tune_xla",
+    "uniform",
     "value",
     "value_and_gradient",
 ]

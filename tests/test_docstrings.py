@@ -20,6 +20,7 @@ PUBLIC = {
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
         *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
+        *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
         *("squared_error", "absolute_error", "huber", "quantile", "poisson", "logistic"),

@@ -1,0 +1,238 @@
+"""A sweep: every configuration of a space trained, and what came of it."""
+
+import dataclasses
+import numbers
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+from jgd.descent.loop import Fit
+from jgd.descent.status import ADVICE, Status
+from jgd.tuning.run import run_lanes
+from jgd.tuning.space import Space
+
+
+class Group(NamedTuple):
+    """The configurations that share a program.
+
+    Attributes:
+      places: [k], their numbers in the space.
+      fits: a `Fit` whose leaves have a leading axis k.
+    """
+
+    places: np.ndarray
+    fits: Fit
+
+
+class Best(NamedTuple):
+    """The best of a sweep.
+
+    Attributes:
+      place: its number in the space.
+      config: name -> value.
+      fit: its `Fit`.
+      score: a float, the highest of all.
+    """
+
+    place: int
+    config: dict[str, Any]
+    fit: Fit
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """K trainings.
+
+    Attributes:
+      configs: the `Space`, of K configurations.
+      groups: a `Group` for each program: one, where no axis is static.
+    """
+
+    configs: Space
+    groups: tuple[Group, ...]
+
+    @property
+    def fits(self) -> Fit:
+        """All fits as one, with a leading axis K; where axes are static, see `fit` and `groups`."""
+        if len(self.groups) > 1:
+            raise ValueError(
+                f"fits: the static axes made {len(self.groups)} programs, whose params need not have "
+                "the same shapes. Take sweep.fit(i), or sweep.groups, each with its places and fits."
+            )
+        return self.groups[0].fits
+
+    def fit(self, place: int) -> Fit:
+        """The fit of one configuration.
+
+        Args:
+          place: its number in the space.
+        """
+        for group in self.groups:
+            for lane in np.flatnonzero(group.places == place):
+                return jax.tree.map(lambda x, lane=lane: x[lane], group.fits)
+        raise ValueError(
+            f"place is {place!r}, but a whole number from 0 to {len(self.configs) - 1} is wanted."
+        )
+
+    def scores(self, score: Callable | None = None) -> np.ndarray:
+        """The score of every fit, [K]; the higher the better; -inf for what diverged or scores NaN.
+
+        Args:
+          score: `Fit -> scalar`, traceable; None takes the negative loss of the last epoch.
+        """
+        score = score or _negative_loss
+        found = np.empty(len(self.configs))
+        for group in self.groups:
+            scores = jax.jit(jax.vmap(score))(group.fits)
+            if scores.shape != group.places.shape:
+                raise ValueError(
+                    f"score returns an array of shape {scores.shape[1:]} for a fit, but a scalar is "
+                    "wanted."
+                )
+            sound = (group.fits.status != Status.DIVERGED) & ~jnp.isnan(scores)
+            found[group.places] = jnp.where(sound, scores, -jnp.inf)
+        return found
+
+    def best(self, score: Callable | None = None) -> Best:
+        """The configuration with the highest score; one that diverged never is.
+
+        Args:
+          score: as in `scores`.
+
+        Raises:
+          ValueError: no fit has a score.
+        """
+        scores = self.scores(score)
+        place = int(np.argmax(scores))
+        if scores[place] == -np.inf:
+            raise ValueError(
+                f"score: none of the {len(scores)} fits has one that is a number. {self.explain()}"
+            )
+        return Best(place, self.configs.config(place), self.fit(place), float(scores[place]))
+
+    def records(self, score: Callable | None = None) -> list[dict[str, Any]]:
+        """A dict for each configuration, of which polars and pandas make a table.
+
+        Args:
+          score: as in `scores`.
+
+        Returns:
+          A list of K dicts: the values of the config, `status`, `epochs`, `loss` and `gradient_norm` of
+          the last epoch, and `score`.
+        """
+        scores = self.scores(score)
+        rows: list[dict[str, Any]] = [{} for _ in scores]
+        for group in self.groups:
+            status, epochs, history = map(np.asarray, (*group.fits[1:3], group.fits.history.loss))
+            norms = np.asarray(group.fits.history.gradient_norm)
+            for lane, place in enumerate(group.places):
+                last = max(int(epochs[lane]), 1) - 1
+                rows[place] = {
+                    **{name: _plain(value) for name, value in self.configs.config(place).items()},
+                    "status": Status(int(status[lane])).name,
+                    "epochs": int(epochs[lane]),
+                    "loss": float(history[lane, last]),
+                    "gradient_norm": float(norms[lane, last]),
+                    "score": float(scores[place]),
+                }
+        return rows
+
+    def explain(self) -> str:
+        """How many ended in which way, where in the space, and what to do about it."""
+        status = np.empty(len(self.configs), int)
+        for group in self.groups:
+            status[group.places] = group.fits.status
+        lines = [f"{len(status)} fits:"]
+        for kind in Status:
+            places = np.flatnonzero(status == kind)
+            if places.size:
+                where = self._where(places) if places.size < len(status) else ""
+                lines.append(f"{places.size} {kind.name}{where}. {ADVICE[kind]}")
+        return "\n".join(lines)
+
+    def _where(self, places: np.ndarray) -> str:
+        """The range of each axis of numbers at these places, for the axes that it tells something of."""
+        parts = []
+        for name, axis in self.configs.numbers().items():
+            if axis.ndim > 1 or not jnp.issubdtype(axis.dtype, jnp.number):
+                continue
+            values = np.asarray(axis)
+            low, high = values[places].min(), values[places].max()
+            if low > values.min() or high < values.max():
+                parts.append(f"{name} {low:.4g}" + (f" to {high:.4g}" if low < high else ""))
+        return f" ({', '.join(parts)})" if parts else ""
+
+
+def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int | None = None) -> Sweep:
+    """Train every configuration of a space, as lanes of one compiled program.
+
+    Args:
+      train: `config -> Fit`, pure: as a rule a closure over the data that calls `jgd.descend`. `config`
+        is a dict of scalars: numbers are traced, what is static is a Python value. Arrays that it closes
+        over become arguments of the program.
+      space: from `jgd.grid` or `jgd.sample`. For each combination of static values there is one program.
+      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      lanes: how many run at once; None takes as many as the devices hold well.
+
+    Returns:
+      A `Sweep`.
+
+    Raises:
+      ValueError: space is no Space, lanes no int >= 1, mesh has more than one axis, train returns no
+        Fit or wants to know a number of the config while it is traced.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> def train(config):
+    ...     return jgd.batch_descent(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]),
+    ...                              rule=jgd.sgd(config["learning_rate"]), epochs=5)
+    >>> found = sweep(train, jgd.grid(learning_rate=[0.01, 0.1, 0.5, 2.0]))
+    >>> best = found.best()
+    >>> best.place, float(best.fit.params)
+    (2, 2.0)
+
+    Source: Bergstra and Bengio (2012), Journal of Machine Learning Research 13, for what is swept; lanes
+    of trainings as one `vmap` are the idea of JAX (Bradbury et al. 2018).
+    """
+    if not isinstance(space, Space):
+        raise ValueError(
+            f"space is {type(space).__name__}, but jgd.grid(...) or jgd.sample(...) is wanted."
+        )
+    if lanes is not None and (
+        isinstance(lanes, bool) or not isinstance(lanes, numbers.Integral) or lanes < 1
+    ):
+        raise ValueError(
+            f"lanes is {lanes!r}, but how many run at once, an int >= 1, or None, is wanted."
+        )
+    mesh = _lane_mesh(mesh)
+    groups = []
+    for static, places in space.groups():
+        configs = {name: axis[places] for name, axis in space.numbers().items()}
+        fits = run_lanes(lambda config: train({**static, **config}), configs, len(places), mesh, lanes)  # noqa: B023
+        groups.append(Group(places, fits))
+    return Sweep(space, tuple(groups))
+
+
+def _lane_mesh(mesh: Mesh | None) -> Mesh:
+    if mesh is None:
+        return jax.make_mesh((jax.local_device_count(),), ("lanes",), (AxisType.Auto,))
+    if len(mesh.axis_names) != 1:
+        raise ValueError(
+            f"mesh has the axes {mesh.axis_names}, but one is wanted, over which the lanes are laid."
+        )
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
+def _negative_loss(fit: Fit):
+    return -fit.history.loss[jnp.maximum(fit.epochs, 1) - 1]
+
+
+def _plain(value: Any) -> Any:
+    """A Python number, where the value is one."""
+    is_number = isinstance(value, jax.Array) and value.ndim == 0
+    return value.item() if is_number and jnp.issubdtype(value.dtype, jnp.number) else value
