@@ -24,14 +24,15 @@ def tune_xla() -> None:
 
         XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=100000
 
-    Importing jgd never sets it.
+    Importing jgd never sets it. A threshold that is there already is kept.
 
     Raises:
-      RuntimeError: JAX has started already, so that the flag would come too late.
+      RuntimeError: JAX has started already, so that the flag would come too late, or `XLA_FLAGS`
+        names a file, into which the flag has to be written.
 
     >>> tune_xla()  # doctest: +SKIP
 
-    Source: measured; see docs/benchmarks.md.
+    Source: measured with jax 0.10: a step with 20 features took 700 ns without and 90 with it.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if _version(jax.__version__) >= (0, 12) or "small_while_loop_byte_threshold" in flags:
@@ -41,6 +42,11 @@ def tune_xla() -> None:
             "jgd.tune_xla() comes too late: JAX has computed already, and reads XLA_FLAGS only once. "
             "Call it at the top of the script, before any array is made, or set the variable before "
             f"Python starts: XLA_FLAGS={_FOLD_LOOPS}"
+        )
+    if flags.strip() and not flags.strip().startswith("-"):
+        raise RuntimeError(
+            f"XLA_FLAGS names the file {flags.strip()!r}, from which XLA then takes all flags. Write "
+            f"this one into it: {_FOLD_LOOPS}"
         )
     os.environ["XLA_FLAGS"] = f"{flags} {_FOLD_LOOPS}".strip()
 

@@ -47,3 +47,12 @@ def test_too_late_is_said():
     assert came.returncode != 0
     assert "RuntimeError: jgd.tune_xla() comes too late" in came.stderr
     assert "XLA_FLAGS=--xla_backend_extra_options" in came.stderr
+
+
+@pytest.mark.skipif(not OLD, reason="nothing is to be set from jax 0.12 on")
+def test_a_file_of_flags_is_left_alone(tmp_path):
+    path = tmp_path / "flags"
+    path.write_text("--xla_cpu_multi_thread_eigen=true")
+    came = run("jgd.tune_xla()", XLA_FLAGS=str(path))
+    assert came.returncode != 0
+    assert "RuntimeError: XLA_FLAGS names the file" in came.stderr

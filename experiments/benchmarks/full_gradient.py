@@ -36,6 +36,7 @@ def main() -> None:
             _repeated("jgd, one device", _jgd_gradient, params, data),
             _repeated("numpy", numpy_gradient, *map(_as_numpy, (params, data))),
             _repeated("jax.grad", jax_gradient, params, *data),
+            _repeated("jax.grad, data over both devices", jax_gradient, params, *sharded),
             _repeated("sum of X", jax.jit(jnp.sum), sharded[0]),
         ]
         rows.append(compare(f"J and its gradient, {num_examples:,} x {num_features}", competitors, AIMS))

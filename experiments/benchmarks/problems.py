@@ -93,7 +93,8 @@ def optax_fit(params, learning_rate, key, inputs, labels, *, mean_loss, momentum
 
     def step(carry, index):
         params, state, total = carry
-        loss, grads = jax.value_and_grad(mean_loss)(params, inputs[index], labels[index])
+        batch = (x.at[index].get(mode="promise_in_bounds") for x in (inputs, labels))
+        loss, grads = jax.value_and_grad(mean_loss)(params, *batch)
         updates, state = rule.update(grads, state)
         return (optax.apply_updates(params, updates), state, total + len(index) * loss), None
 

@@ -87,7 +87,7 @@ def checked_arguments(
             f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
         )
     if evaluate is not None:
-        validation = data if validation is None else jax.tree.map(jnp.asarray, validation)
+        validation = data if validation is None else strong(validation)
     return Arguments(
         objective=objective,
         params=params,

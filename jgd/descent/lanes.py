@@ -5,6 +5,7 @@ rows, each with its own start and end. With the lanes last, [D, K], every operat
 the K lanes at once. Only the steps see it: lanes are in front again when the scan is done.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
 
 from jgd.descent.products import with_parallel_products
-from jgd.descent.program import as_it_is, evaluate
+from jgd.program import as_it_is, is_jit, run_program
 
 FEWEST_LANES = 64  # LLVM unrolls a loop over fewer, and the vectors of the processor lie idle
 LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
@@ -43,16 +44,20 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
 
     def one_step(constants, carry, batch):
         inputs = jax.tree.leaves((constants, carry, batch))
-        results = evaluate(program.jaxpr, inputs, as_it_is)
+        results = run_program(program.jaxpr, inputs, lambda equation, operands: None)
         return jax.tree.unflatten(jax.tree.structure(carry), results)
 
-    def in_turn(constants, carry, batches):
-        return lax.scan(lambda c, b: (one_step(constants, c, b), None), carry, batches)[0]
+    def in_turn(step, constants, carry, batches):
+        return lax.scan(lambda c, b: (step(constants, c, b), None), carry, batches)[0]
+
+    plainly = functools.partial(in_turn, one_step)
+    # The reasons for the rest are those of CPUs; and `custom_vmap` knows no axis by its name.
+    if jax.default_backend() != "cpu" or program.effects:
+        return plainly(constants, carry, batches)
 
     @custom_vmap
     def laid_out(constants, carry, batches):
-        alone = with_parallel_products(one_step)
-        return lax.scan(lambda c, b: (alone(constants, c, b), None), carry, batches)[0]
+        return in_turn(with_parallel_products(one_step), constants, carry, batches)
 
     @laid_out.def_vmap
     def _(num_lanes, batched, constants, carry, batches):
@@ -60,15 +65,24 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
             mapped = _scan_with_lanes_last(program.jaxpr, num_lanes, batched, constants, carry, batches)
         else:
             axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
-            mapped = jax.vmap(in_turn, axes, axis_size=num_lanes)(constants, carry, batches)
+            mapped = jax.vmap(plainly, axes, axis_size=num_lanes)(constants, carry, batches)
         return mapped, jax.tree.map(lambda _: True, mapped)
 
-    @jax.custom_jvp
-    def scanned(constants, carry, batches):
-        return laid_out(constants, carry, batches)
+    return _differentiated_as(plainly, laid_out)(constants, carry, batches)
 
-    # `custom_vmap` has no transpose: what is differentiated goes without it.
-    def scanned_jvp(primals, tangents):
+
+def _differentiated_as(plainly: Callable, laid_out: Callable) -> Callable:
+    """`laid_out`, whose derivatives are those of `plainly`, for `custom_vmap` has no transpose.
+
+    So the value beside a derivative may differ from the value alone in its last digits.
+    """
+
+    @jax.custom_jvp
+    def function(*args):
+        return laid_out(*args)
+
+    # Symbolic zeros keep integers, and what no derivative is wanted by, out of the derivative.
+    def jvp(primals, tangents):
         leaves, tree = jax.tree.flatten(primals)
         moves = [not isinstance(t, SymbolicZero) for t in jax.tree.leaves(tangents)]
         moving = lambda xs: [x for x, m in zip(xs, moves, strict=True) if m]  # noqa: E731
@@ -76,12 +90,12 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
         def of_moving(*xs):
             rest = iter(xs)
             full = [next(rest) if m else x for x, m in zip(leaves, moves, strict=True)]
-            return in_turn(*jax.tree.unflatten(tree, full))
+            return plainly(*jax.tree.unflatten(tree, full))
 
         return jax.jvp(of_moving, moving(leaves), moving(jax.tree.leaves(tangents)))
 
-    scanned.defjvp(scanned_jvp, symbolic_zeros=True)
-    return scanned(constants, carry, batches)
+    function.defjvp(jvp, symbolic_zeros=True)
+    return function
 
 
 class Lanes(NamedTuple):
@@ -99,15 +113,15 @@ def _scan_with_lanes_last(program, num_lanes, batched, constants, carry, batches
 
     def apply(equation, operands):
         axes = [-1 if isinstance(x, Lanes) else None for x in operands]
-        if all(axis is None for axis in axes):
-            return as_it_is(equation, operands)
+        if is_jit(equation) or all(axis is None for axis in axes):
+            return None
         one_lane = lambda *operands: as_it_is(equation, operands)  # noqa: E731
         values = [x.value if isinstance(x, Lanes) else x for x in operands]
         return [Lanes(x) for x in jax.vmap(one_lane, axes, -1, axis_size=num_lanes)(*values)]
 
     def all_lanes(carry, batch):
         inputs = jax.tree.leaves((constants, [Lanes(x) for x in carry], batch), is_leaf=_is_lanes)
-        results = evaluate(program, inputs, apply)
+        results = run_program(program, inputs, apply)
         return [_all(x, num_lanes) for x in results], None
 
     last = [jnp.moveaxis(x, 0, -1) for x in jax.tree.leaves(carry)]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jgd.descent.program import as_it_is, evaluate
+from jgd.program import run_program
 
 MOST_SLICES = 16
 WIDTH = 64  # numbers that are left to be summed by halves
@@ -33,13 +33,11 @@ def with_parallel_products(function: Callable) -> Callable:
     """
 
     def apply(equation, operands):
-        if _is_vector_product(equation):
-            return [vector_product(*operands)]
-        return as_it_is(equation, operands)
+        return [vector_product(*operands)] if _is_vector_product(equation) else None
 
     def rewritten(*args):
         program, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        results = evaluate(program.jaxpr, [*program.consts, *jax.tree.leaves(args)], apply)
+        results = run_program(program.jaxpr, [*program.consts, *jax.tree.leaves(args)], apply)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return rewritten

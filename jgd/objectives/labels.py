@@ -7,42 +7,35 @@ XLA inlines the marks, so that they cost nothing.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
+from jgd.program import run_program
 
-class Span(NamedTuple):
-    """What is read off the targets of one mark: enough to judge them."""
-
-    smallest: Any
-    largest: Any
-    whole: Any  # every target is a whole number
-    zero: Any  # some target is 0
-
-
-# demand: (is the span right, given the number of classes; what the loss wants, and the way out)
+# demand: (are the targets right, given the number of classes; what the loss wants, and the way out)
 _DEMANDS = {
     "probability": (
-        lambda span, classes: span.smallest >= 0 and span.largest <= 1,
+        lambda targets, classes: targets.min() >= 0 and targets.max() <= 1,
         "logistic wants labels 0 and 1; map yours to them, e.g. (y == positive_label)",
     ),
     "binary_or_sign": (
-        lambda span, classes: (
-            span.whole and span.smallest >= (0 if span.zero else -1) and span.largest <= 1
+        lambda targets, classes: (
+            targets.min() >= (0 if np.any(targets == 0) else -1)
+            and targets.max() <= 1
+            and _are_whole(targets)
         ),
         "hinge and squared_hinge want labels 0 and 1, or -1 and +1; map yours to one of these pairs",
     ),
     "class_index": (
-        lambda span, classes: span.smallest >= 0 and span.largest < classes,
+        lambda targets, classes: targets.min() >= 0 and targets.max() < classes,
         "softmax over {classes} scores wants labels 0 to {last}; renumber the labels, "
         "or give the model one output for each class",
     ),
     "not_negative": (
-        lambda span, classes: span.smallest >= 0,
+        lambda targets, classes: targets.min() >= 0,
         "poisson wants counts, which are never below 0; for signed targets use squared_error or huber",
     ),
 }
@@ -52,7 +45,7 @@ _PREFIX = "jgd_target"
 def mark(demand: str, target: Any, classes: int = 0) -> jax.Array:
     """`target`, marked with what is demanded of it; judged on the spot where it is concrete."""
     if not isinstance(target, jax.core.Tracer):
-        _judge(demand, classes, _span(np.asarray(target)))
+        _judge(demand, classes, np.asarray(target))
     return _identity(demand, classes)(target)
 
 
@@ -78,24 +71,36 @@ def check_targets(loss, params: Any, data: Any, weights: Any) -> None:
     counts = slice(None) if weights is None else np.asarray(weights) != 0
     for (name, _), target in targets.items():
         _, demand, classes = name.split()
-        _judge(demand, int(classes), _span(np.asarray(target)[counts]))
+        _judge(demand, int(classes), np.asarray(target)[counts])
 
 
 @functools.partial(jax.jit, static_argnames=("treedef", "shapes"))
 def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
     """The targets of all examples at every mark in the trace of `loss`.
 
-    As a rule they are a leaf of the data, which `jit` hands out as it is: nothing is compiled.
+    As a rule they are a leaf of the data, which `jit` hands out as it is: there is little to compile.
+    Marks within a nested `jit` are found, those within branches, loops and `jax.checkpoint` are not.
     """
-    params = [jnp.zeros(s.shape, s.dtype) for s in shapes]
-    example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
-    closed = jax.make_jaxpr(loss)(jax.tree.unflatten(treedef, params), example)
-    marks = [e for e in closed.jaxpr.eqns if str(e.params.get("name")).startswith(_PREFIX)]
-    targets_of = jaxpr_as_fun(
-        closed.replace(jaxpr=closed.jaxpr.replace(outvars=[e.invars[0] for e in marks]))
-    )
-    targets = jax.vmap(lambda *row: targets_of(*params, *row))(*jax.tree.leaves(data))
-    names = [(e.params["name"], position) for position, e in enumerate(marks)]
+    params = jax.tree.unflatten(treedef, [jnp.zeros(s.shape, s.dtype) for s in shapes])
+    names: list[tuple[str, int]] = []
+
+    def targets_of(example):
+        closed = jax.make_jaxpr(loss)(params, example)
+        found: list[jax.Array] = []
+
+        def collect(equation, operands):
+            name = str(equation.params.get("name"))
+            if not name.startswith(_PREFIX):
+                return None
+            names.append((name, len(found)))
+            found.extend(operands)
+            return operands
+
+        inputs = [*closed.consts, *jax.tree.leaves((params, example))]
+        run_program(closed.jaxpr, inputs, collect)
+        return found
+
+    targets = jax.vmap(targets_of)(data)
     return dict(zip(names, targets, strict=True))
 
 
@@ -104,21 +109,20 @@ def _is_known(x) -> bool:
     return not isinstance(x, jax.core.Tracer) and x.is_fully_addressable
 
 
-def _span(targets: np.ndarray) -> Span:
-    targets = targets.astype("float32" if jnp.issubdtype(targets.dtype, jnp.floating) else "int32")
-    # A NaN is left to the descent, which ends in DIVERGED and names the epoch.
-    targets = targets[~np.isnan(targets)] if np.isnan(targets).any() else targets
-    if not targets.size:
-        return Span(1, 1, True, False)
-    whole = np.all(targets == np.round(targets))
-    return Span(targets.min(), targets.max(), whole, np.any(targets == 0))
-
-
-def _judge(demand: str, classes: int, span: Span) -> None:
+def _judge(demand: str, classes: int, targets: np.ndarray) -> None:
+    if targets.dtype.kind == "V":  # bfloat16 and the like, of which NumPy knows little
+        targets = targets.astype(np.float32)
+    if targets.size and np.isnan(targets.min()):
+        # A NaN is left to the descent, which ends in DIVERGED and names the epoch.
+        targets = targets[~np.isnan(targets)]
     is_right, wanted = _DEMANDS[demand]
-    if not is_right(span, classes):
-        fractions = "" if span.whole else " and are not all whole numbers"
+    if targets.size and not is_right(targets, classes):
+        fractions = "" if _are_whole(targets) else " and are not all whole numbers"
         raise ValueError(
-            f"target: labels run from {span.smallest} to {span.largest}{fractions}, but "
+            f"target: labels run from {targets.min()} to {targets.max()}{fractions}, but "
             f"{wanted.format(classes=classes, last=classes - 1)}."
         )
+
+
+def _are_whole(targets: np.ndarray) -> bool:
+    return targets.dtype.kind in "bui" or bool(np.all(targets == np.round(targets)))

@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 from jgd.objectives.checks import checked_weights
 from jgd.objectives.objective import Objective, objective, wide
 from jgd.objectives.penalties import Penalty
-from jgd.tree import all_finite
+from jgd.tree import all_finite, on_automatic_axes
 
 BLOCK = 1024  # rows that are taken at once: enough for a fast product, and few enough for the cache
 
@@ -171,16 +171,16 @@ def _sums(x, y, weights):
 
 def _products(centre, x, y, weights):
     """Sum of w v vᵀ over the rows v = (x - centre, 1, y)."""
-    rows = jnp.concatenate([x - centre, jnp.ones((len(x), 1), x.dtype), y], axis=1)
+    rows = jnp.concatenate([x - centre[None], jnp.ones((len(x), 1), x.dtype), y], axis=1)
     return _product((weights[:, None] * rows).T, rows)
 
 
 def _residual_products(centre, reference, x, y, weights):
     """Sums of w z r and of w r², with the residuals r at the reference."""
-    residuals = y - (_product(x, reference[:-1]) + reference[-1])
+    residuals = y - (_product(x, reference[:-1]) + reference[-1:])
     weighted = weights[:, None] * residuals
     # The short factor goes first: XLA on the CPU is slow at a long one times a short one.
-    moment = _product(weighted.T, x - centre).T
+    moment = _product(weighted.T, x - centre[None]).T
     return jnp.concatenate([moment, jnp.sum(weighted, axis=0)[None]]), jnp.sum(weighted * residuals)
 
 
@@ -227,7 +227,13 @@ def _mean_over_blocks(function, arrays, count):
 def _numbers(name: str, array: Any, ndims: tuple[int, ...], wanted: str) -> jax.Array:
     """`array` of real numbers; ValueError where it is something else, or of another shape."""
     if not hasattr(array, "dtype"):
-        array = np.asarray(array)
+        try:
+            array = np.asarray(array)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is {type(array).__name__} of no even shape, but {wanted} is wanted. "
+                "Are all rows of one length?"
+            ) from error
     kinds = jnp.floating, jnp.integer, jnp.bool_
     if not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
         raise ValueError(
@@ -239,7 +245,7 @@ def _numbers(name: str, array: Any, ndims: tuple[int, ...], wanted: str) -> jax.
             f"{name} has shape {array.shape}, but {wanted} with at least one example is wanted. "
             "A single feature is a column: x[:, None]."
         )
-    return jnp.asarray(array)
+    return on_automatic_axes(jnp.asarray(array))
 
 
 def _check_finite(is_finite: np.ndarray, num_features: int) -> None:

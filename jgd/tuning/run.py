@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
-from jgd.descent.program import as_it_is, evaluate
+from jgd.program import run_program
 
 CACHE_BYTES = 2**24  # params and memory of the rules of all lanes on a CPU: beyond, its caches spill
 MEMORY_SHARE = 0.8  # of what a device has free
@@ -63,7 +63,8 @@ def lifted(train: Callable, config: dict[str, Any]) -> Lifted:
         )
 
     def run(closed_over, config):
-        results = evaluate(program.jaxpr, [*closed_over, *jax.tree.leaves(config)], as_it_is)
+        inputs = [*closed_over, *jax.tree.leaves(config)]
+        results = run_program(program.jaxpr, inputs, lambda equation, operands: None)
         return jax.tree.unflatten(jax.tree.structure(fit), results)
 
     return Lifted(run, program.consts, fit)

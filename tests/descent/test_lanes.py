@@ -234,6 +234,40 @@ def test_a_lane_that_diverges_harms_no_other(variant, sick):
         np.testing.assert_array_equal(a[others], b[others])
 
 
+@pytest.mark.parametrize("variant", cases.VARIANTS)
+def test_lanes_may_speak_to_each_other_by_the_name_of_their_axis(variant):
+    """Three lanes that share the mean of their gradients, from one start, are one."""
+    shared = optax.stateless(lambda grads, _: jax.lax.pmean(grads, "lanes"))
+    lanes = jax.vmap(
+        lambda _: fit(optax.chain(shared, optax.sgd(0.1)), cases.VARIANTS[variant]).params,
+        axis_name="lanes",
+    )(np.arange(3))
+    alone = fit(optax.sgd(0.1), cases.VARIANTS[variant]).params
+    for i in range(3):
+        assert_close(lane(lanes, i), alone)
+
+
+def test_a_step_keeps_the_settings_and_names_around_its_operations():
+    def loss(params, example):
+        with jax.threefry_partitionable(False), jax.named_scope("name_of_the_loss"):
+            noise = jax.random.normal(example["key"], (4,))
+            return jgd.losses.squared_error(params @ noise, example["y"])
+
+    data = {"key": jax.random.split(jax.random.key(0), 5), "y": jnp.arange(5.0)}
+    train = jax.jit(
+        lambda rate: (
+            jgd.stochastic_descent(
+                jgd.objective(loss), jnp.zeros(4), data, rule=jgd.sgd(rate), epochs=1, shuffle=False
+            ).params
+        )
+    )
+    params = jnp.zeros(4)
+    for i in range(5):
+        params = params - 0.1 * jax.grad(loss)(params, lane(data, i))
+    np.testing.assert_allclose(train(0.1), params, rtol=1e-10)
+    assert "name_of_the_loss" in train.lower(0.1).compile().as_text()
+
+
 def final_loss(settings, variant, outer=1.0):
     rate, strength = settings
 

@@ -382,3 +382,26 @@ def test_weakly_typed_params_trace_nothing_new():
     traces.clear()
     descend(loss, labels(0, 1), params=weak)
     assert traces == []
+
+
+def test_labels_are_found_within_a_nested_jit():
+    def loss(params, example):
+        return jax.jit(jax.jit(jgd.losses.logistic))(params * example["x"], example["y"])
+
+    data = {"x": jnp.ones(4), "y": jnp.array([0.0, 1.0, 3.0, 1.0])}
+    with pytest.raises(ValueError, match=r"labels run from 0\.0 to 3\.0"):
+        jgd.batch_descent(jgd.objective(loss), jnp.ones(()), data, rule=jgd.sgd(0.1), epochs=1)
+
+
+def test_large_and_close_labels_are_not_rounded_to_right_ones():
+    with jax.enable_x64(True):
+        for wrong in (2**32, 1 + 1e-9):
+            data = {"x": jnp.ones(2), "y": jnp.array([0, wrong])}
+            with pytest.raises(ValueError, match="labels run from 0"):
+                jgd.batch_descent(
+                    jgd.objective(lambda p, e: jgd.losses.logistic(p * e["x"], e["y"])),
+                    jnp.ones(()),
+                    data,
+                    rule=jgd.sgd(0.1),
+                    epochs=1,
+                )

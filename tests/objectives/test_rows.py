@@ -130,6 +130,28 @@ def test_lanes_over_rows_over_devices(large):
         np.testing.assert_allclose(came[lane], train(rate, data).params, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_statistics_and_validation_over_devices(large, kind):
+    data, weights = jax.tree.map(lambda x: x[:1000], large)
+    laid, laid_weights = over_devices(data, kind), over_devices(weights, kind)
+    one, two = (
+        jgd.sufficient_statistics(d["x"], d["y"], w)[1]
+        for d, w in ((data, weights), (laid, laid_weights))
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, two)
+    found = [
+        jgd.batch_descent(
+            SQUARES, jnp.zeros(6), data, rule=jgd.sgd(0.1), epochs=2, evaluate=squares, validation=d
+        ).history.evaluation
+        for d in (data, laid)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def squares(params, data):
+    return jnp.mean((data["x"] @ params - data["y"]) ** 2)
+
+
 def test_what_is_laid_out_otherwise_has_no_layout():
     x = jnp.zeros((4, 6))
     assert row_layout(x) is None
