@@ -5,6 +5,7 @@ numbers in another form; users need not know, and losses stay as plain as they a
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,25 +30,28 @@ def run_program(program: core.Jaxpr, inputs: Sequence[Any], apply: Callable) -> 
     def read(variable):
         return variable.val if isinstance(variable, core.Literal) else values[variable]
 
-    for equation in program.eqns:
-        operands = [read(v) for v in equation.invars]
-        with _as_traced(equation):
-            results = apply(equation, operands)
-            if results is None and is_jit(equation):
-                nested = equation.params["jaxpr"]
-                results = run_program(nested.jaxpr, [*nested.consts, *operands], apply)
-            elif results is None:
-                results = as_it_is(equation, operands)
-        values.update(zip(equation.outvars, results, strict=True))
+    # As a rule all equations of a program stand in one context, and to enter it costs as much as one.
+    for (context, names), equations in itertools.groupby(program.eqns, _surroundings):
+        with context.manager, jax.named_scope(names) if names else contextlib.nullcontext():
+            for equation in equations:
+                results = _results(equation, [read(v) for v in equation.invars], apply)
+                values.update(zip(equation.outvars, results, strict=True))
     return [read(v) for v in program.outvars]
 
 
-@contextlib.contextmanager
-def _as_traced(equation: Any):
-    """What stood around the operation: settings (precision, random bits), and its names in profiles."""
-    names = str(equation.source_info.name_stack)
-    with equation.ctx.manager, jax.named_scope(names) if names else contextlib.nullcontext():
-        yield
+def _surroundings(equation: Any) -> tuple[Any, str]:
+    """The settings around an operation (precision, random bits), and its names in profiles."""
+    return equation.ctx, str(equation.source_info.name_stack)
+
+
+def _results(equation: Any, operands: Sequence[Any], apply: Callable) -> Sequence[Any]:
+    results = apply(equation, operands)
+    if results is not None:
+        return results
+    if is_jit(equation):
+        nested = equation.params["jaxpr"]
+        return run_program(nested.jaxpr, [*nested.consts, *operands], apply)
+    return as_it_is(equation, operands)
 
 
 def is_jit(equation: Any) -> bool:
