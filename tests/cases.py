@@ -25,6 +25,9 @@ VARIANTS = {
     "minibatch": 8,
     "traced": jnp.array(8),
 }
+# Each rule, and each variant; every pair of them runs in test_loop.py, against the steps one by one.
+RULES_AND_VARIANTS = [(rule, "stochastic") for rule in RULES]
+RULES_AND_VARIANTS += [("adam", variant) for variant in VARIANTS if variant != "stochastic"]
 
 
 def loss(params, example):

@@ -10,6 +10,7 @@ import jgd
 from tests import cases
 
 all_rules = pytest.mark.parametrize("rule", cases.RULES)
+rules_and_variants = pytest.mark.parametrize(("rule", "variant"), cases.RULES_AND_VARIANTS)
 all_variants = pytest.mark.parametrize("variant", cases.VARIANTS)
 
 
@@ -34,8 +35,7 @@ def test_a_batch_of_all_examples_is_batch_descent(rule):
     assert_close(cases.fit(rule, jnp.array(cases.NUM_EXAMPLES)).params, whole.params)
 
 
-@all_rules
-@all_variants
+@rules_and_variants
 def test_two_fits_are_one_of_twice_the_epochs(rule, variant):
     check_two_fits_are_one(cases.RULES[rule](0.05), cases.VARIANTS[variant])
 
@@ -55,8 +55,7 @@ def check_two_fits_are_one(rule, batch_size, **options):
     assert_same(jnp.concatenate([half.history.loss, rest.history.loss]), whole.history.loss)
 
 
-@all_rules
-@all_variants
+@rules_and_variants
 def test_lanes_of_learning_rates_are_the_fits_one_by_one(rule, variant):
     make, batch_size = cases.RULES[rule], cases.VARIANTS[variant]
     rates = jnp.array([0.001, 0.01, 0.1])
@@ -87,8 +86,7 @@ def test_batch_sizes_are_lanes(rule):
         )
 
 
-@all_rules
-@all_variants
+@rules_and_variants
 def test_other_numbers_compile_nothing(rule, variant):
     make, batch_size = cases.RULES[rule], cases.VARIANTS[variant]
     traces = []
@@ -124,8 +122,7 @@ def test_one_trace_serves_rules_and_penalties_as_arguments(variant):
     assert not np.allclose(first["weights"], second["weights"])
 
 
-@all_rules
-@all_variants
+@rules_and_variants
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
 def test_dtypes_are_kept(rule, variant, dtype):
     with jax.enable_x64(dtype == jnp.float64):
@@ -140,8 +137,7 @@ def test_dtypes_are_kept(rule, variant, dtype):
         assert fit.status == jgd.Status.EPOCHS_DONE
 
 
-@all_rules
-@all_variants
+@rules_and_variants
 def test_a_lane_that_diverges_changes_no_other(rule, variant):
     make, batch_size = cases.RULES[rule], cases.VARIANTS[variant]
     stop = jgd.stop.plateau(patience=2) if rule in ("sgd", "adam") else None

@@ -17,7 +17,6 @@ LANES = FEWEST_LANES + 6
 CHECKED = [0, 1, 33, LANES - 1]
 BATCHED = {name: size for name, size in cases.VARIANTS.items() if name != "batch"}
 all_variants = pytest.mark.parametrize("variant", BATCHED)
-all_rules = pytest.mark.parametrize("rule", cases.RULES)
 RATES = np.logspace(-4, -1, LANES)
 
 
@@ -51,8 +50,9 @@ def assert_lanes_are(train, settings, rtol=1e-10):
         assert_close(lane(lanes, i), alone(lane(settings, i)), rtol)
 
 
-@all_rules
-@all_variants
+@pytest.mark.parametrize(
+    ("rule", "variant"), [pair for pair in cases.RULES_AND_VARIANTS if pair[1] in BATCHED]
+)
 def test_lanes_of_learning_rates(rule, variant):
     make, batch_size = cases.RULES[rule], BATCHED[variant]
     assert_lanes_are(lambda rate: numbers(fit(make(rate), batch_size)), RATES)
