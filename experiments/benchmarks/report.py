@@ -33,9 +33,9 @@ takes 4.2 times as long as the first line of its group**; below 1 it is the fast
 not the times: machines are noisy, and two runs do not compare. What falls short of its aim is marked
 {missed}.
 
-The text under a table says why it is as it is. It was written for the runs of November 2026 with jax 0.12;
-a later run moves the second digit of a ratio, and not the reason. A figure that stands in no table was measured
-once, when the code was written.
+The text under a table says why it is as it is. It was written for the runs of November 2026 with
+jax 0.12; a later run moves the second digit of a ratio, and not the reason. A figure that stands in no
+table was measured once, when the code was written.
 
 `make bench` repeats all of it and writes this page; the scripts and the findings are in
 [experiments/benchmarks](../experiments/benchmarks).
