@@ -144,6 +144,7 @@ RULES_OF_OPTAX = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("rule", RULES_OF_OPTAX)
 @pytest.mark.parametrize("variant", ["stochastic", "traced"])
 def test_rules_of_optax(rule, variant):
@@ -285,6 +286,7 @@ def central_difference(function, x, direction, size=1e-5):
     return (ahead - behind) / (2 * size)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("variant", ["stochastic", "minibatch"])
 def test_derivatives_are_finite_differences(variant):
     at, direction = jnp.array([0.05, 0.1]), jnp.array([0.6, -0.8])

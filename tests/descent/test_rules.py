@@ -165,6 +165,7 @@ def test_rule_takes_the_steps_of_optax(name, dtype):
         check_equal_steps(ours, theirs, dtype, lambda number: numbers["learning_rate"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", RULES)
 def test_rule_goes_into_a_chain_of_optax(name, dtype):
