@@ -24,9 +24,8 @@ import jgd
 jgd.tune_xla()  # before anything is computed; from jax 0.12 on it does nothing
 
 ROUNDS = 5
-PAUSE = (
-    0.2  # seconds before each timing: thread pools (OpenMP, BLAS) keep spinning when their work is done
-)
+# Seconds before each timing: thread pools (OpenMP, BLAS) keep spinning when their work is done.
+PAUSE = 0.2
 RESULTS = Path(__file__).parent / "results"
 
 
