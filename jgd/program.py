@@ -7,17 +7,54 @@ numbers in another form; users need not know, and losses stay as plain as they a
 import contextlib
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend import core
+
+
+class Program(NamedTuple):
+    """A function as the operations that JAX traced.
+
+    Attributes:
+      jaxpr: the operations; their inputs are what is closed over, then the leaves of the arguments.
+      closed_over: the arrays that the function closes over.
+      shapes: those of the result.
+    """
+
+    jaxpr: core.Jaxpr
+    closed_over: list
+    shapes: Any
+
+
+def trace(function: Callable, *args: Any) -> Program:
+    """The program of `function(*args)`; shapes will do for the arguments."""
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    return Program(closed.jaxpr, closed.consts, shapes)
+
+
+def _as_traced(equation: Any, operands: Sequence[Any]) -> None:
+    """Each operation as it is."""
+
+
+def call(program: Program, closed_over: list, args: tuple, apply: Callable = _as_traced) -> Any:
+    """The result of a traced function, with arrays in the place of those that it closes over.
+
+    Args:
+      program: from `trace`.
+      closed_over: like `program.closed_over`.
+      args: like the arguments that it was traced with.
+      apply: as in `run_program`.
+    """
+    results = run_program(program.jaxpr, [*closed_over, *jax.tree.leaves(args)], apply)
+    return jax.tree.unflatten(jax.tree.structure(program.shapes), results)
 
 
 def run_program(program: core.Jaxpr, inputs: Sequence[Any], apply: Callable) -> list[Any]:
     """The results of a program, flat.
 
     Args:
-      program: `.jaxpr` of what `jax.make_jaxpr` returns.
+      program: the `jaxpr` of a `Program`.
       inputs: its constants, then the leaves of its arguments.
       apply: `(equation, inputs) -> results` of one operation, or None: then it is carried out as it is,
         and a nested `jit` is opened.

@@ -1,6 +1,7 @@
 """Small things about pytrees that every floor needs."""
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -22,6 +23,11 @@ class Static:
 def as_partial(function: Callable) -> Partial:
     """`function` as a pytree: its identity is structure, the numbers bound to it are leaves."""
     return function if isinstance(function, Partial) else Partial(function)
+
+
+def is_whole(number: Any) -> bool:
+    """Whether it is an int, of Python or NumPy, and no bool."""
+    return isinstance(number, numbers.Integral) and not isinstance(number, bool)
 
 
 def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> jax.Array:

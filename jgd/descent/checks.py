@@ -1,6 +1,5 @@
 """Checks of the arguments of `descend`: a clear ValueError at the entry, before any work is done."""
 
-import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from jgd.descent.stop import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import Layout, row_layout
-from jgd.tree import as_partial, strong
+from jgd.tree import as_partial, is_whole, strong
 
 
 class Arguments(NamedTuple):
@@ -105,7 +104,7 @@ def checked_arguments(
 
 
 def _check_epochs(epochs) -> None:
-    if isinstance(epochs, bool) or not isinstance(epochs, numbers.Integral) or epochs < 0:
+    if not is_whole(epochs) or epochs < 0:
         raise ValueError(
             f"epochs is {epochs!r}, but a whole number >= 0 is wanted, as a Python int: the number "
             "of epochs is part of the compiled program."
@@ -117,7 +116,7 @@ def _split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Ar
     wanted = f"a whole number from 1 to {num_examples}, the number of examples in data"
     if batch_size is None:
         return None, None
-    if isinstance(batch_size, numbers.Integral) and not isinstance(batch_size, bool):
+    if is_whole(batch_size):
         batch_size = int(batch_size)
         if not 1 <= batch_size <= num_examples:
             raise ValueError(

@@ -16,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jax.custom_derivatives import SymbolicZero
 
 from jgd.descent.products import with_parallel_products
-from jgd.program import as_it_is, is_jit, run_program
+from jgd.program import as_it_is, call, is_jit, run_program, trace
 
 FEWEST_LANES = 64  # LLVM unrolls a loop over fewer, and the vectors of the processor lie idle
 LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
@@ -37,22 +37,21 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
       The carry.
     """
     batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batches)
-    program = jax.make_jaxpr(step)(constants, carry, batch)
+    program = trace(step, constants, carry, batch)
     # A loss or rule may close over what is differentiated or differs between lanes. Neither
     # `custom_vmap` nor `custom_jvp` sees that unless it is an argument.
-    constants = program.consts, constants
+    constants = program.closed_over, constants
 
     def one_step(constants, carry, batch):
-        inputs = jax.tree.leaves((constants, carry, batch))
-        results = run_program(program.jaxpr, inputs, lambda equation, operands: None)
-        return jax.tree.unflatten(jax.tree.structure(carry), results)
+        closed_over, constants = constants
+        return call(program, closed_over, (constants, carry, batch))
 
     def in_turn(step, constants, carry, batches):
         return lax.scan(lambda c, b: (step(constants, c, b), None), carry, batches)[0]
 
     plainly = functools.partial(in_turn, one_step)
     # The reasons for the rest are those of CPUs; and `custom_vmap` knows no axis by its name.
-    if jax.default_backend() != "cpu" or program.effects:
+    if jax.default_backend() != "cpu" or program.jaxpr.effects:
         return plainly(constants, carry, batches)
 
     @custom_vmap

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jgd.program import run_program
+from jgd.program import call, trace
 
 MOST_SLICES = 16
 WIDTH = 64  # numbers that are left to be summed by halves
@@ -36,9 +36,8 @@ def with_parallel_products(function: Callable) -> Callable:
         return [vector_product(*operands)] if _is_vector_product(equation) else None
 
     def rewritten(*args):
-        program, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        results = run_program(program.jaxpr, [*program.consts, *jax.tree.leaves(args)], apply)
-        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+        program = trace(function, *args)
+        return call(program, program.closed_over, args, apply)
 
     return rewritten
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.program import run_program
+from jgd.program import call, trace
 
 # demand: (are the targets right, given the number of classes; what the loss wants, and the way out)
 _DEMANDS = {
@@ -85,7 +85,7 @@ def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
     names: list[tuple[str, int]] = []
 
     def targets_of(example):
-        closed = jax.make_jaxpr(loss)(params, example)
+        program = trace(loss, params, example)
         found: list[jax.Array] = []
 
         def collect(equation, operands):
@@ -96,8 +96,7 @@ def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
             found.extend(operands)
             return operands
 
-        inputs = [*closed.consts, *jax.tree.leaves((params, example))]
-        run_program(closed.jaxpr, inputs, collect)
+        call(program, program.closed_over, (params, example), collect)
         return found
 
     targets = jax.vmap(targets_of)(data)

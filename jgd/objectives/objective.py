@@ -8,7 +8,6 @@ count. Sums add up over batches, row blocks and devices; a mean is taken once, a
 
 import dataclasses
 import functools
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from jax.tree_util import Partial
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
 from jgd.objectives.rows import Layout, counted_rows, row_layout, rows_per_block
-from jgd.tree import as_partial, select, strong
+from jgd.tree import as_partial, is_whole, select, strong
 
 
 @jax.tree_util.register_dataclass
@@ -151,9 +150,7 @@ def value_and_gradient(
     check_objective(objective)
     check_params(params)
     weights = checked_weights(weights, check_data(data))
-    if block is not None and (
-        isinstance(block, bool) or not isinstance(block, numbers.Integral) or block < 1
-    ):
+    if block is not None and (not is_whole(block) or block < 1):
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
     params, data = strong((params, data))
     layout = row_layout(data)

@@ -4,10 +4,9 @@ What `train` closes over, the data above all, is lifted to arguments: as constan
 would be copied and folded by the compiler. Lanes go through in chunks that memory can hold.
 """
 
-import functools
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,59 +14,39 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
-from jgd.program import run_program
+from jgd.program import Program, call, trace
 
 CACHE_BYTES = 2**24  # params and memory of the rules of all lanes on a CPU: beyond, its caches spill
 MEMORY_SHARE = 0.8  # of what a device has free
 
 
-class Lifted(NamedTuple):
-    """A training whose closed-over arrays are arguments.
-
-    Attributes:
-      run: `(closed_over, config) -> Fit`.
-      closed_over: the arrays.
-      fit: the shapes of one `Fit`.
-    """
-
-    run: Callable
-    closed_over: list
-    fit: Fit
-
-
-def lifted(train: Callable, config: dict[str, Any]) -> Lifted:
-    """Trace `train` and lift the arrays that it closes over.
+def lifted(train: Callable, config: dict[str, Any]) -> Program:
+    """Trace `train`, so that the arrays that it closes over can be arguments.
 
     Args:
       train: `config -> Fit`, pure.
       config: one configuration: name -> array.
 
     Returns:
-      A `Lifted`.
+      A `Program`, whose shapes are those of one `Fit`.
 
     Raises:
       ValueError: the result is no Fit, or `train` wants the value of a number while it is traced.
     """
     try:
-        program, fit = jax.make_jaxpr(train, return_shape=True)(config)
+        program = trace(train, config)
     except jax.errors.ConcretizationTypeError as error:
         raise ValueError(
             f"train uses one of the numbers {sorted(config)} of config where Python must know its "
             "value: as a shape, an int, a condition. Mark that axis with jgd.static([...]), or keep to "
             "jnp.where and the like."
         ) from error
-    if not isinstance(fit, Fit):
+    if not isinstance(program.shapes, Fit):
         raise ValueError(
-            f"train returns {type(fit).__name__}, but a Fit is wanted: return what jgd.descend or a "
-            "variant of it returns."
+            f"train returns {type(program.shapes).__name__}, but a Fit is wanted: return what "
+            "jgd.descend or a variant of it returns."
         )
-
-    def run(closed_over, config):
-        inputs = [*closed_over, *jax.tree.leaves(config)]
-        results = run_program(program.jaxpr, inputs, lambda equation, operands: None)
-        return jax.tree.unflatten(jax.tree.structure(fit), results)
-
-    return Lifted(run, program.consts, fit)
+    return program
 
 
 def run_lanes(
@@ -88,9 +67,9 @@ def run_lanes(
     devices = mesh.devices.size
     one = lifted(train, jax.tree.map(lambda x: x[0], configs))
     closed_over = jax.device_put(one.closed_over, NamedSharding(mesh, PartitionSpec()))
-    at_once = _rounded(min(lanes or _lanes_of_the_cache(one.fit, devices), num), devices)
+    at_once = _rounded(min(lanes or _lanes_of_the_cache(one.shapes, devices), num), devices)
     while True:
-        program = _compiled(one.run, closed_over, _chunk(configs, 0, at_once, num), mesh)
+        program = _compiled(one, closed_over, _chunk(configs, 0, at_once, num), mesh)
         if lanes or at_once == devices or _fits_in_memory(program, mesh):
             break
         at_once = _rounded(at_once // 2, devices)
@@ -101,12 +80,13 @@ def run_lanes(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *chunks)
 
 
-def _compiled(run: Callable, closed_over: Any, configs: Any, mesh: Mesh):
+def _compiled(training: Program, closed_over: Any, configs: Any, mesh: Mesh):
     """All lanes of a chunk, each device its own: none waits for another."""
     whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
     # A training without an axis of numbers has nothing to map over but its place.
     lanes = jax.vmap(
-        lambda closed_over, place_and_config: run(closed_over, place_and_config[1]), (None, 0)
+        lambda closed_over, place_and_config: call(training, closed_over, place_and_config[1:]),
+        (None, 0),
     )
     laid = jax.shard_map(lanes, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
     return jax.jit(laid).lower(closed_over, configs).compile()
@@ -139,13 +119,8 @@ def _fits_in_memory(program, mesh: Mesh) -> bool:
     return wanted <= MEMORY_SHARE * _free_bytes(mesh.devices.flat[0], mesh.devices.size)
 
 
-@functools.cache
-def _page_size() -> int:
-    return os.sysconf("SC_PAGE_SIZE")
-
-
 def _free_bytes(device, devices: int) -> float:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]
-    return os.sysconf("SC_AVPHYS_PAGES") * _page_size() / devices
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / devices

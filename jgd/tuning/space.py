@@ -14,15 +14,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.tree import is_whole
 
-class StaticAxis(NamedTuple):
-    """Values of an axis that changes the program.
+
+@dataclasses.dataclass(frozen=True)
+class StaticAxis:
+    """Values of an axis that changes the program; like an array, it has a length and is indexed.
 
     Attributes:
       values: any hashable Python values.
     """
 
     values: tuple
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, places: Any) -> Any:
+        if np.ndim(places):
+            return StaticAxis(tuple(self.values[i] for i in places))
+        return self.values[places]
 
 
 class Distribution(NamedTuple):
@@ -46,7 +57,7 @@ class Space:
     axes: dict[str, Any]
 
     def __len__(self) -> int:
-        return _length(next(iter(self.axes.values())))
+        return len(next(iter(self.axes.values())))
 
     def numbers(self) -> dict[str, jax.Array]:
         """The axes that are traced."""
@@ -63,10 +74,7 @@ class Space:
 
     def config(self, position: int) -> dict[str, Any]:
         """One configuration, by name."""
-        return {
-            name: axis.values[position] if isinstance(axis, StaticAxis) else axis[position]
-            for name, axis in self.axes.items()
-        }
+        return {name: axis[position] for name, axis in self.axes.items()}
 
 
 def static(values: Sequence) -> StaticAxis:
@@ -117,11 +125,9 @@ def grid(**axes: Any) -> Space:
     if not axes:
         raise ValueError("grid has no axis, but at least one is wanted, e.g. learning_rate=[0.1, 1.0].")
     checked = {name: _axis(name, values) for name, values in axes.items()}
-    shape = [_length(axis) for axis in checked.values()]
+    shape = [len(axis) for axis in checked.values()]
     places = np.unravel_index(np.arange(math.prod(shape)), shape)
-    return Space(
-        {name: _take(axis, at) for (name, axis), at in zip(checked.items(), places, strict=True)}
-    )
+    return Space({name: axis[at] for (name, axis), at in zip(checked.items(), places, strict=True)})
 
 
 def sample(key: jax.Array, num: int, **distributions: Any) -> Space:
@@ -146,7 +152,7 @@ def sample(key: jax.Array, num: int, **distributions: Any) -> Space:
     Source: Bergstra and Bengio (2012), Journal of Machine Learning Research 13: a random search tries
     more values of the axis that matters than a grid of the same size.
     """
-    if isinstance(num, bool) or not isinstance(num, numbers.Integral) or num < 1:
+    if not is_whole(num) or num < 1:
         raise ValueError(f"num is {num!r}, but a number of configurations, an int >= 1, is wanted.")
     if not distributions:
         raise ValueError(
@@ -251,9 +257,7 @@ def choice(values: Any) -> Distribution:
     (3,)
     """
     axis = _axis("choice", values)
-    return Distribution(
-        lambda key, num: _take(axis, np.asarray(jax.random.randint(key, (num,), 0, _length(axis))))
-    )
+    return Distribution(lambda key, num: axis[np.asarray(jax.random.randint(key, (num,), 0, len(axis)))])
 
 
 def _axis(name: str, values: Any) -> jax.Array | StaticAxis:
@@ -274,18 +278,6 @@ def _axis(name: str, values: Any) -> jax.Array | StaticAxis:
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(f"{name} is {values!r}, but a list of at least one value is wanted.")
     return array
-
-
-def _length(axis: jax.Array | StaticAxis) -> int:
-    return len(axis.values) if isinstance(axis, StaticAxis) else len(axis)
-
-
-def _take(axis: jax.Array | StaticAxis, places: np.ndarray) -> jax.Array | StaticAxis:
-    return (
-        StaticAxis(tuple(axis.values[i] for i in places))
-        if isinstance(axis, StaticAxis)
-        else axis[places]
-    )
 
 
 def _bounds(name: str, low: Any, high: Any) -> tuple[float, float]:

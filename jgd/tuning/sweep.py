@@ -1,7 +1,7 @@
 """A sweep: every configuration of a space trained, and what came of it."""
 
 import dataclasses
-import numbers
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh
 
 from jgd.descent.loop import Fit
 from jgd.descent.status import ADVICE, Status
+from jgd.tree import is_whole
 from jgd.tuning.run import run_lanes
 from jgd.tuning.space import Space
 
@@ -88,7 +89,7 @@ class Sweep:
         score = score or _negative_loss
         found = np.empty(len(self.configs))
         for group in self.groups:
-            scores = jax.jit(jax.vmap(score))(group.fits)
+            scores = _scores(score, group.fits)
             if scores.shape != group.places.shape:
                 raise ValueError(
                     f"score returns an array of shape {scores.shape[1:]} for a fit, but a scalar is "
@@ -203,9 +204,7 @@ def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int
         raise ValueError(
             f"space is {type(space).__name__}, but jgd.grid(...) or jgd.sample(...) is wanted."
         )
-    if lanes is not None and (
-        isinstance(lanes, bool) or not isinstance(lanes, numbers.Integral) or lanes < 1
-    ):
+    if lanes is not None and (not is_whole(lanes) or lanes < 1):
         raise ValueError(
             f"lanes is {lanes!r}, but how many run at once, an int >= 1, or None, is wanted."
         )
@@ -226,6 +225,11 @@ def _lane_mesh(mesh: Mesh | None) -> Mesh:
             f"mesh has the axes {mesh.axis_names}, but one is wanted, over which the lanes are laid."
         )
     return Mesh(mesh.devices, mesh.axis_names)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scores(score: Callable, fits: Fit) -> jax.Array:
+    return jax.vmap(score)(fits)
 
 
 def _negative_loss(fit: Fit):

@@ -1,5 +1,7 @@
 """Sweeps against the same configurations trained one by one."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,8 @@ import pytest
 from jax.sharding import AxisType
 
 import jgd
+from jgd.program import call
+from jgd.tuning.run import lifted
 from tests import cases
 
 ROWS = cases.data()
@@ -83,12 +87,11 @@ def test_one_trace_serves_all_lanes_and_chunks():
 
 def test_what_is_closed_over_is_no_constant_of_the_program():
     large = {name: jnp.concatenate([x] * 3000) for name, x in ROWS.items()}
-    from jgd.tuning.run import lifted
-
     one = lifted(
         lambda config: cases.fit(jgd.sgd(config["r"]), None, data=large), {"r": jnp.float32(0.1)}
     )
-    program = jax.jit(one.run).lower(one.closed_over, {"r": jnp.float32(0.1)})
+    config = {"r": jnp.float32(0.1)}
+    program = jax.jit(functools.partial(call, one)).lower(one.closed_over, (config,))
     assert sum(x.nbytes for x in one.closed_over) > sum(x.nbytes for x in large.values())
     assert len(program.as_text()) < 200_000
     assert program.compile().memory_analysis().argument_size_in_bytes > 37 * 3000 * 4 * 4
