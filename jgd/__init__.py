@@ -21,6 +21,8 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.tuning.halving import Halving, successive_halving
+from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
 from jgd.tuning.sweep import Sweep, sweep
 from jgd.xla import tune_xla
@@ -29,7 +31,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Fit",
+    "Halving",
     "History",
+    "Hyperband",
     "Objective",
     "State",
     "Status",
@@ -42,6 +46,7 @@ __all__ = [
     "explain",
     "features",
     "grid",
+    "hyperband",
     "integers",
     "log_uniform",
     "losses",
@@ -56,6 +61,7 @@ __all__ = [
     "static",
     "stochastic_descent",
     "stop",
+    "successive_halving",
     "sufficient_statistics",
     "sweep",
     "tune_xla",

@@ -19,6 +19,7 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
+        *("hyperband", "population_based_training"),
         *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),

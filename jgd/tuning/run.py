@@ -4,6 +4,8 @@ What `train` closes over, the data above all, is lifted to arguments: as constan
 would be copied and folded by the compiler. Lanes go through in chunks that memory can hold.
 """
 
+import functools
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,107 +13,154 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
 from jgd.program import Program, call, trace
+from jgd.tree import is_whole
 
 CACHE_BYTES = 2**24  # params and memory of the rules of all lanes on a CPU: beyond, its caches spill
 MEMORY_SHARE = 0.8  # of what a device has free
 
 
-def lifted(train: Callable, config: dict[str, Any]) -> Program:
+def lifted(train: Callable, *arguments: Any) -> Program:
     """Trace `train`, so that the arrays that it closes over can be arguments.
 
     Args:
-      train: `config -> Fit`, pure.
-      config: one configuration: name -> array.
+      train: `(*arguments) -> Fit`, pure.
+      *arguments: of one training: arrays or their shapes.
 
     Returns:
       A `Program`, whose shapes are those of one `Fit`.
 
     Raises:
-      ValueError: the result is no Fit, or `train` wants the value of a number while it is traced.
+      ValueError: the result is no single Fit, or `train` wants the value of a number while it is traced.
     """
     try:
-        program = trace(train, config)
+        program = trace(train, *arguments)
     except jax.errors.ConcretizationTypeError as error:
         raise ValueError(
-            f"train uses one of the numbers {sorted(config)} of config where Python must know its "
-            "value: as a shape, an int, a condition. Mark that axis with jgd.static([...]), or keep to "
-            "jnp.where and the like."
+            "train uses a traced number where Python must know its value: as a shape, an int, a "
+            "condition. Mark that axis of the space with jgd.static([...]), or keep to jnp.where and "
+            "the like."
         ) from error
-    if not isinstance(program.shapes, Fit):
+    fit = program.shapes
+    if not isinstance(fit, Fit):
         raise ValueError(
-            f"train returns {type(program.shapes).__name__}, but a Fit is wanted: return what "
-            "jgd.descend or a variant of it returns."
+            f"train returns {type(fit).__name__}, but a Fit is wanted: return what jgd.descend or a "
+            "variant of it returns."
+        )
+    if fit.status.shape:
+        raise ValueError(
+            f"train returns a batch of fits of shape {fit.status.shape}, but a single Fit is wanted: "
+            "leave jax.vmap to jgd, and make what it maps over an axis of the space."
         )
     return program
 
 
-def run_lanes(
-    train: Callable, configs: dict[str, jax.Array], num: int, mesh: Mesh, lanes: int | None
-) -> Fit:
-    """Every configuration trained, as lanes of one program.
+def over_lanes(training: Program, mesh: Mesh, at_once: int) -> Callable:
+    """`(closed_over, arguments [K, ...]) -> results [K, ...]`: each device runs its own lanes.
 
     Args:
-      train: `config -> Fit`.
-      configs: name -> array [num, ...].
-      num: K, how many there are.
+      training: the program of one lane.
       mesh: of one axis, over whose devices the lanes are laid.
-      lanes: how many run at once; None takes as many as the memory of the devices holds well.
+      at_once: how many of them a device runs at a time.
+    """
+    whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
+
+    def all_lanes(closed_over, arguments):
+        num = len(jax.tree.leaves(arguments)[0])
+        rounds = math.ceil(num / (mesh.devices.size * at_once))
+        width = math.ceil(num / (mesh.devices.size * rounds))
+
+        def of_device(closed_over, arguments):
+            one_lane = functools.partial(call, training, closed_over)
+            if width == 1:
+                return lax.map(one_lane, arguments)
+            if rounds == 1:
+                return jax.vmap(one_lane)(arguments)
+            return lax.map(one_lane, arguments, batch_size=width)
+
+        # Where the last round has places to spare, the last lane stands in them again.
+        places = np.minimum(np.arange(mesh.devices.size * rounds * width), num - 1)
+        filled = arguments if len(places) == num else jax.tree.map(lambda x: x[places], arguments)
+        laid = jax.shard_map(of_device, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
+        return jax.tree.map(lambda x: x[:num], laid(closed_over, filled))
+
+    return all_lanes
+
+
+def compiled(program: Callable, arguments: tuple, mesh: Mesh, lanes: int | None, kept: Any) -> Callable:
+    """Compile a program of many lanes, with as many at once as memory holds well.
+
+    Args:
+      program: `at_once -> function`; the lanes of one device at a time.
+      arguments: those of the function, on all devices of the mesh.
+      mesh: of one axis, over whose devices the lanes are laid.
+      lanes: how many shall run at once, on all devices together; None leaves it to jgd.
+      kept: shapes of what one lane keeps from step to step.
 
     Returns:
-      A `Fit` whose leaves have a leading axis K, on the first device.
+      The compiled function.
     """
     devices = mesh.devices.size
-    one = lifted(train, jax.tree.map(lambda x: x[0], configs))
-    closed_over = jax.device_put(one.closed_over, NamedSharding(mesh, PartitionSpec()))
-    at_once = _rounded(min(lanes or _lanes_of_the_cache(one.shapes, devices), num), devices)
+    at_once = math.ceil(lanes / devices) if lanes else lanes_of_the_cache(kept, mesh)
     while True:
-        program = _compiled(one, closed_over, _chunk(configs, 0, at_once, num), mesh)
-        if lanes or at_once == devices or _fits_in_memory(program, mesh):
-            break
-        at_once = _rounded(at_once // 2, devices)
-    chunks = [
-        jax.device_put(program(closed_over, _chunk(configs, start, at_once, num)), mesh.devices.flat[0])
-        for start in range(0, num, at_once)
-    ]
-    return jax.tree.map(lambda *parts: jnp.concatenate(parts)[:num], *chunks)
+        function = jax.jit(program(at_once)).lower(*arguments).compile()
+        if lanes or at_once == 1 or _fits_in_memory(function, mesh):
+            return function
+        at_once = math.ceil(at_once / 2)
 
 
-def _compiled(training: Program, closed_over: Any, configs: Any, mesh: Mesh):
-    """All lanes of a chunk, each device its own: none waits for another."""
-    whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
-    # A training without an axis of numbers has nothing to map over but its place.
-    lanes = jax.vmap(
-        lambda closed_over, place_and_config: call(training, closed_over, place_and_config[1:]),
-        (None, 0),
-    )
-    laid = jax.shard_map(lanes, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
-    return jax.jit(laid).lower(closed_over, configs).compile()
+def of_one_lane(tree: Any) -> Any:
+    """Shapes of one lane of arrays [K, ...]."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
 
 
-def _chunk(configs: dict[str, jax.Array], start: int, at_once: int, num: int):
-    """The places and configs of one chunk; where there are too few, the last one again."""
-    places = np.minimum(np.arange(start, start + at_once), num - 1)
-    return jnp.asarray(places), jax.tree.map(lambda x: x[places], configs)
+def on_all_devices(tree: Any, mesh: Mesh) -> Any:
+    """Arrays for every device of the mesh; those of a CPU, which share its memory, without a copy."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    on_cpu = all(device.platform == "cpu" for device in mesh.devices.flat)
+
+    def place(x):
+        is_plain = isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
+        return jax.device_put(np.asarray(x) if on_cpu and is_plain else x, everywhere)
+
+    return jax.tree.map(place, tree)
 
 
-def _rounded(lanes: int, devices: int) -> int:
-    """A multiple of the number of devices, upwards."""
-    return max(-(-lanes // devices), 1) * devices
+def on_first_device(tree: Any, mesh: Mesh) -> Any:
+    return jax.device_put(tree, mesh.devices.flat[0])
 
 
-def _lanes_of_the_cache(fit: Fit, devices: int) -> int:
-    """How many lanes a CPU runs best at once; elsewhere there is no bound but memory."""
-    if jax.default_backend() != "cpu":
+def lane_mesh(mesh: Mesh | None) -> Mesh:
+    """The mesh whose one axis the lanes are laid over: that given, or all devices of this process."""
+    if mesh is None:
+        return jax.make_mesh((jax.local_device_count(),), ("lanes",), (AxisType.Auto,))
+    if len(mesh.axis_names) != 1:
+        raise ValueError(
+            f"mesh has the axes {mesh.axis_names}, but one is wanted, over which the lanes are laid."
+        )
+    return Mesh(mesh.devices, mesh.axis_names)
+
+
+def check_lanes(lanes: Any) -> None:
+    if lanes is not None and not (is_whole(lanes) and lanes >= 1):
+        raise ValueError(
+            f"lanes is {lanes!r}, but how many run at once, an int >= 1, or None, is wanted."
+        )
+
+
+def lanes_of_the_cache(kept: Any, mesh: Mesh) -> int:
+    """How many lanes a core runs best at once; an accelerator has no bound but its memory."""
+    if mesh.devices.flat[0].platform != "cpu":
         return 2**31
-    kept = jax.tree.leaves((fit.params, fit.state.rule_state))
-    return max(CACHE_BYTES // max(sum(x.size * x.dtype.itemsize for x in kept), 1), devices)
+    of_one = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept))
+    return max(CACHE_BYTES // (max(of_one, 1) * mesh.devices.size), 1)
 
 
-def _fits_in_memory(program, mesh: Mesh) -> bool:
+def _fits_in_memory(program: Any, mesh: Mesh) -> bool:
     analysis = program.memory_analysis()
     if analysis is None:
         return True
@@ -119,7 +168,7 @@ def _fits_in_memory(program, mesh: Mesh) -> bool:
     return wanted <= MEMORY_SHARE * _free_bytes(mesh.devices.flat[0], mesh.devices.size)
 
 
-def _free_bytes(device, devices: int) -> float:
+def _free_bytes(device: Any, devices: int) -> float:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats["bytes_in_use"]

@@ -8,12 +8,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from jgd.descent.loop import Fit
 from jgd.descent.status import ADVICE, Status
-from jgd.tree import is_whole
-from jgd.tuning.run import run_lanes
+from jgd.tuning.run import (
+    check_lanes,
+    compiled,
+    lane_mesh,
+    lifted,
+    of_one_lane,
+    on_all_devices,
+    on_first_device,
+    over_lanes,
+)
+from jgd.tuning.score import scores_of
 from jgd.tuning.space import Space
 
 
@@ -86,17 +95,9 @@ class Sweep:
         Args:
           score: `Fit -> scalar`, traceable; None takes the negative loss of the last epoch.
         """
-        score = score or _negative_loss
         found = np.empty(len(self.configs))
         for group in self.groups:
-            scores = _scores(score, group.fits)
-            if scores.shape != group.places.shape:
-                raise ValueError(
-                    f"score returns an array of shape {scores.shape[1:]} for a fit, but a scalar is "
-                    "wanted."
-                )
-            sound = (group.fits.status != Status.DIVERGED) & ~jnp.isnan(scores)
-            found[group.places] = jnp.where(sound, scores, -jnp.inf)
+            found[group.places] = jax.jit(functools.partial(scores_of, score))(group.fits)
         return found
 
     def best(self, score: Callable | None = None) -> Best:
@@ -200,40 +201,48 @@ def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int
     Source: Bergstra and Bengio (2012), Journal of Machine Learning Research 13, for what is swept; lanes
     of trainings as one `vmap` are the idea of JAX (Bradbury et al. 2018).
     """
-    if not isinstance(space, Space):
-        raise ValueError(
-            f"space is {type(space).__name__}, but jgd.grid(...) or jgd.sample(...) is wanted."
-        )
-    if lanes is not None and (not is_whole(lanes) or lanes < 1):
-        raise ValueError(
-            f"lanes is {lanes!r}, but how many run at once, an int >= 1, or None, is wanted."
-        )
-    mesh = _lane_mesh(mesh)
+    check_space(space)
+    check_lanes(lanes)
+    mesh = lane_mesh(mesh)
     groups = []
     for static, places in space.groups():
         configs = {name: axis[places] for name, axis in space.numbers().items()}
-        fits = run_lanes(lambda config: train({**static, **config}), configs, len(places), mesh, lanes)  # noqa: B023
+        lane = functools.partial(_train_lane, train, static)
+        fits = train_lanes(lane, (places, configs), mesh, lanes)
         groups.append(Group(places, fits))
     return Sweep(space, tuple(groups))
 
 
-def _lane_mesh(mesh: Mesh | None) -> Mesh:
-    if mesh is None:
-        return jax.make_mesh((jax.local_device_count(),), ("lanes",), (AxisType.Auto,))
-    if len(mesh.axis_names) != 1:
+def _train_lane(train: Callable, static: dict, place: Any, config: dict) -> Fit:
+    """A lane has a place even where its space has no axis of numbers to be mapped over."""
+    return train({**static, **config})
+
+
+def train_lanes(train: Callable, arguments: tuple, mesh: Mesh, lanes: int | None) -> Fit:
+    """Every lane trained, in one program.
+
+    Args:
+      train: `(*arguments) -> Fit`.
+      arguments: pytrees of arrays with a leading axis K.
+      mesh: of one axis, over whose devices the lanes are laid.
+      lanes: how many run at once; None takes as many as the devices hold well.
+
+    Returns:
+      A `Fit` whose leaves have a leading axis K, on the first device.
+    """
+    arguments = on_all_devices(jax.tree.map(jnp.asarray, arguments), mesh)
+    one = lifted(train, *of_one_lane(arguments))
+    inputs = on_all_devices(one.closed_over, mesh), arguments
+    program = functools.partial(over_lanes, one, mesh)
+    kept = one.shapes.params, one.shapes.state.rule_state
+    return on_first_device(compiled(program, inputs, mesh, lanes, kept)(*inputs), mesh)
+
+
+def check_space(space: Any) -> None:
+    if not isinstance(space, Space):
         raise ValueError(
-            f"mesh has the axes {mesh.axis_names}, but one is wanted, over which the lanes are laid."
+            f"space is {type(space).__name__}, but jgd.grid(...) or jgd.sample(...) is wanted."
         )
-    return Mesh(mesh.devices, mesh.axis_names)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _scores(score: Callable, fits: Fit) -> jax.Array:
-    return jax.vmap(score)(fits)
-
-
-def _negative_loss(fit: Fit):
-    return -fit.history.loss[jnp.maximum(fit.epochs, 1) - 1]
 
 
 def _plain(value: Any) -> Any:

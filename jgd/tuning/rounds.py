@@ -1,0 +1,71 @@
+"""Trainings that go on in rounds: `train(config, epochs, state) -> Fit`, continued from its state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jgd.descent.loop import Fit
+from jgd.program import Program
+from jgd.tuning.run import lifted
+from jgd.tuning.space import Space, StaticAxis
+
+WANTED = (
+    "train(config, epochs, state) that hands both on to jgd.descend(..., epochs=epochs, state=state)"
+)
+
+
+def first_round(train: Callable, epochs: int, config: Any) -> Program:
+    """The training of the first `epochs` epochs, `(config,)` its arguments."""
+    one = lifted(lambda config: train(config, epochs, None), config)
+    _check_epochs(one.shapes, epochs)
+    return one
+
+
+def next_round(train: Callable, epochs: int, config: Any, before: Fit) -> Program:
+    """The training of `epochs` epochs more, `(config, state)` its arguments."""
+    one = lifted(lambda config, state: train(config, epochs, state), config, before.state)
+    _check_epochs(one.shapes, epochs)
+    used = {id(variable) for equation in one.jaxpr.eqns for variable in equation.invars}
+    of_state = one.jaxpr.invars[-len(jax.tree.leaves(before.state)) :]
+    if not any(id(variable) in used for variable in of_state):
+        raise ValueError(
+            f"train does not use its state, and would start anew each time. Wanted: {WANTED}."
+        )
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), fit.state) for fit in (before, one.shapes)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "train returns a state of another structure when it is continued, but the same is wanted. "
+            f"Wanted: {WANTED}."
+        )
+    return one
+
+
+def joined(before: Fit, after: Fit) -> Fit:
+    """Two rounds of one fit as one; under `vmap`, of many."""
+    return after._replace(
+        epochs=before.epochs + after.epochs,
+        history=jax.tree.map(
+            lambda *parts: jnp.concatenate(parts, axis=before.epochs.ndim), before.history, after.history
+        ),
+    )
+
+
+def check_traced(space: Space, name: str) -> None:
+    """Refuse axes that make another program: its fits cannot take the places of others."""
+    static = [axis for axis, values in space.axes.items() if isinstance(values, StaticAxis)]
+    if static:
+        raise ValueError(
+            f"space has the static axes {static}, but {name} moves fits about within one program, and "
+            f"wants numbers alone. Call it once for each of their values: "
+            f"jgd.{name}(functools.partial(train, {static[0]}=...), ...)."
+        )
+
+
+def _check_epochs(fit: Fit, epochs: int) -> None:
+    if fit.history.loss.shape != (epochs,):
+        raise ValueError(
+            f"train was asked for {epochs} epochs, but its fit has a history of "
+            f"{fit.history.loss.shape[0]}. Wanted: {WANTED}."
+        )
