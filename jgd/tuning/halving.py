@@ -32,9 +32,9 @@ from jgd.tuning.space import Space
 from jgd.tuning.sweep import Best, Group, Sweep, check_space
 
 SAME_SCORES = (
-    "all fits of the first rung have the same score, {score:.6g}, so that those which went on are any "
-    "of them. In batch descent the loss of the first epoch is that of the start: let the first rung have "
-    "2 epochs or more, or give a score that tells the fits apart."
+    "all fits of the first rung have the same score, {score:.6g}, so that those which went on are any of "
+    "them. In batch descent the loss of the first epoch is that of the start: let the first rung have 2 "
+    "epochs or more, or give a score that tells the fits apart."
 )
 
 
@@ -211,8 +211,8 @@ def _check_rungs(rungs: Any) -> None:
         rungs = tuple(rungs)
     except TypeError:
         rungs = (rungs,)
-    rising = all(is_whole(r) and r >= 1 for r in rungs) and all(a < b for a, b in itertools.pairwise(rungs))
-    if not rungs or not rising:
+    are_counts = bool(rungs) and all(is_whole(epochs) and epochs >= 1 for epochs in rungs)
+    if not are_counts or any(before >= after for before, after in itertools.pairwise(rungs)):
         raise ValueError(
             f"rungs is {rungs!r}, but epochs at the end of each rung are wanted, ints >= 1 that rise, "
             "e.g. (1, 3, 9)."
