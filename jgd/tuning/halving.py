@@ -32,9 +32,9 @@ from jgd.tuning.space import Space
 from jgd.tuning.sweep import Best, Group, Sweep, check_space
 
 SAME_SCORES = (
-    "all fits of the first rung have the same score, {score:.6g}, so that those which went on are any of "
-    "them. In batch descent the loss of the first epoch is that of the start: let the first rung have 2 "
-    "epochs or more, or give a score that tells the fits apart."
+    "all fits of the first rung have the same score, {score:.6g}, so that those which went on are any "
+    "of them. In batch descent the loss of the first epoch is that of the start: let the first rung "
+    "have 2 epochs or more, or give a score that tells the fits apart."
 )
 
 
