@@ -21,6 +21,7 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
@@ -30,6 +31,7 @@ from jgd.xla import tune_xla
 __version__ = "0.1.0"
 
 __all__ = [
+    "CrossValidation",
     "Fit",
     "Halving",
     "History",
@@ -42,6 +44,7 @@ __all__ = [
     "adam",
     "batch_descent",
     "choice",
+    "cross_validate",
     "descend",
     "explain",
     "features",

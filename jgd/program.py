@@ -33,6 +33,13 @@ def trace(function: Callable, *args: Any) -> Program:
     return Program(closed.jaxpr, closed.consts, shapes)
 
 
+def uses(program: Program, leaves: int) -> bool:
+    """Whether a program looks at any of the last `leaves` of its inputs."""
+    used = {id(variable) for equation in program.jaxpr.eqns for variable in equation.invars}
+    used |= {id(variable) for variable in program.jaxpr.outvars}
+    return any(id(variable) in used for variable in program.jaxpr.invars[-leaves:])
+
+
 def _as_traced(equation: Any, operands: Sequence[Any]) -> None:
     """Each operation as it is."""
 

@@ -141,11 +141,15 @@ def _checked_key(key):
             "key is None, but shuffling wants a PRNG key: pass key=jax.random.key(0), or "
             "shuffle=False to visit the examples in their order."
         )
-    dtype, shape = getattr(key, "dtype", None), jnp.shape(key)
+    check_key(key)
+    return key
+
+
+def check_key(key) -> None:
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     if not (typed and shape == ()) and not (dtype == jnp.uint32 and shape in ((2,), (4,))):
         raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
-    return key
 
 
 def _checked_rule(rule) -> optax.GradientTransformationExtraArgs:

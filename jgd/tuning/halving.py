@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from jgd.descent.epoch import blank_record
 from jgd.descent.loop import Fit
+from jgd.program import call
 from jgd.tree import is_whole
 from jgd.tuning.rounds import check_traced, first_round, joined, next_round
 from jgd.tuning.run import (
@@ -27,7 +28,7 @@ from jgd.tuning.run import (
     on_first_device,
     over_lanes,
 )
-from jgd.tuning.score import scores_of
+from jgd.tuning.score import check_score, negative_loss, scores_of
 from jgd.tuning.space import Space
 from jgd.tuning.sweep import Best, Group, Sweep, check_space
 
@@ -70,7 +71,7 @@ class Halving:
         Raises:
           ValueError: no fit of the last rung has a score.
         """
-        scores = np.nan_to_num(self.scores[:, -1], nan=-np.inf)
+        scores = np.where(self.rungs == len(self.epochs) - 1, self.scores[:, -1], -np.inf)
         place = int(np.argmax(scores))
         if scores[place] == -np.inf:
             raise ValueError(
@@ -153,6 +154,7 @@ def successive_halving(
     check_traced(space, "successive_halving")
     _check_rungs(rungs)
     check_keep(keep)
+    check_score(score or negative_loss, "Fit -> scalar")
     mesh = lane_mesh(mesh)
     rungs = tuple(int(epochs) for epochs in rungs)
     configs = on_all_devices(space.numbers(), mesh)
@@ -162,7 +164,8 @@ def successive_halving(
         trainings.append(next_round(train, epochs - before, one, trainings[-1].shapes))
 
     def program(at_once):
-        lanes_of = [over_lanes(training, mesh, at_once) for training in trainings]
+        runs = [functools.partial(call, training) for training in trainings]
+        lanes_of = [over_lanes(run, mesh, at_once) for run in runs]
         return functools.partial(_all_rungs, lanes_of, rungs, keep, score)
 
     inputs = on_all_devices([training.closed_over for training in trainings], mesh), configs

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jgd.descent.checks import check_key
 from jgd.tree import is_whole
 from jgd.tuning.halving import Halving, check_keep, successive_halving
 from jgd.tuning.sweep import Best
@@ -104,6 +105,7 @@ def hyperband(
         )
     if not (is_whole(epochs) and epochs >= 1):
         raise ValueError(f"epochs is {epochs!r}, but those of the last rung, an int >= 1, are wanted.")
+    check_key(key)
     check_keep(keep)
     if keep == 1:
         raise ValueError("keep is 1, but hyperband wants a part below 1: with 1 no bracket differs.")

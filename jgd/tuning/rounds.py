@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jgd.descent.loop import Fit
-from jgd.program import Program
+from jgd.program import Program, uses
 from jgd.tuning.run import lifted
 from jgd.tuning.space import Space, StaticAxis
 
@@ -27,9 +27,7 @@ def next_round(train: Callable, epochs: int, config: Any, before: Fit) -> Progra
     """The training of `epochs` epochs more, `(config, state)` its arguments."""
     one = lifted(lambda config, state: train(config, epochs, state), config, before.state)
     _check_epochs(one.shapes, epochs)
-    used = {id(variable) for equation in one.jaxpr.eqns for variable in equation.invars}
-    of_state = one.jaxpr.invars[-len(jax.tree.leaves(before.state)) :]
-    if not any(id(variable) in used for variable in of_state):
+    if not uses(one, len(jax.tree.leaves(before.state))):
         raise ValueError(
             f"train does not use its state, and would start anew each time. Wanted: {WANTED}."
         )

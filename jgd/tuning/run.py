@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
-from jgd.program import Program, call, trace
+from jgd.program import Program, trace
 from jgd.tree import is_whole
 
 CACHE_BYTES = 2**24  # params and memory of the rules of all lanes on a CPU: beyond, its caches spill
@@ -60,23 +60,23 @@ def lifted(train: Callable, *arguments: Any) -> Program:
     return program
 
 
-def over_lanes(training: Program, mesh: Mesh, at_once: int) -> Callable:
-    """`(closed_over, arguments [K, ...]) -> results [K, ...]`: each device runs its own lanes.
+def over_lanes(run: Callable, mesh: Mesh, at_once: int) -> Callable:
+    """`(shared, arguments [K, ...]) -> results [K, ...]`: each device runs its own lanes.
 
     Args:
-      training: the program of one lane.
+      run: `(shared, arguments) -> results` of one lane.
       mesh: of one axis, over whose devices the lanes are laid.
       at_once: how many of them a device runs at a time.
     """
     whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
 
-    def all_lanes(closed_over, arguments):
+    def all_lanes(shared, arguments):
         num = len(jax.tree.leaves(arguments)[0])
         rounds = math.ceil(num / (mesh.devices.size * at_once))
         width = math.ceil(num / (mesh.devices.size * rounds))
 
-        def of_device(closed_over, arguments):
-            one_lane = functools.partial(call, training, closed_over)
+        def of_device(shared, arguments):
+            one_lane = functools.partial(run, shared)
             if width == 1:
                 return lax.map(one_lane, arguments)
             if rounds == 1:
@@ -87,7 +87,7 @@ def over_lanes(training: Program, mesh: Mesh, at_once: int) -> Callable:
         places = np.minimum(np.arange(mesh.devices.size * rounds * width), num - 1)
         filled = arguments if len(places) == num else jax.tree.map(lambda x: x[places], arguments)
         laid = jax.shard_map(of_device, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
-        return jax.tree.map(lambda x: x[:num], laid(closed_over, filled))
+        return jax.tree.map(lambda x: x[:num], laid(shared, filled))
 
     return all_lanes
 

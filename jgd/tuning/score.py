@@ -1,6 +1,7 @@
 """What makes one fit better than another: the higher its score, and never one that diverged."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +11,27 @@ from jgd.descent.status import Status
 
 
 def scores_of(score: Callable | None, fits: Fit) -> jax.Array:
-    """The score of each of [K] fits; -inf where it diverged or its score is NaN."""
-    scores = jax.vmap(score or negative_loss)(fits)
-    if scores.shape != fits.status.shape:
-        raise ValueError(
-            f"score returns an array of shape {scores.shape[1:]} for a fit, but a scalar is wanted."
-        )
-    sound = (fits.status != Status.DIVERGED) & ~jnp.isnan(scores)
+    """The score of each of [K] fits, by default `negative_loss`; -inf where it diverged or is NaN."""
+    check_score(score or negative_loss, "Fit -> scalar")
+    return judged(jax.vmap(score or negative_loss)(fits), fits.status)
+
+
+def judged(scores: Any, status: jax.Array) -> jax.Array:
+    """Scores [K], one for each fit; -inf where it diverged or its score is NaN."""
+    if not isinstance(scores, jax.Array) or scores.shape != status.shape:
+        came = jax.tree.map(lambda x: x.shape[1:], scores)
+        raise ValueError(f"score returns arrays of shape {came} for a fit, but one scalar is wanted.")
+    sound = (status != Status.DIVERGED) & ~jnp.isnan(scores)
     return jnp.where(sound, scores, -jnp.inf)
 
 
 def negative_loss(fit: Fit) -> jax.Array:
     """The loss of the last epoch, below 0 that the highest is the best."""
     return -fit.history.loss[jnp.maximum(fit.epochs, 1) - 1]
+
+
+def check_score(score: Any, signature: str) -> None:
+    if not callable(score):
+        raise ValueError(
+            f"score is {score!r}, but a function {signature}, the higher the better, is wanted."
+        )

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.descent.checks import check_key
 from jgd.tree import is_whole
 
 
@@ -159,6 +160,7 @@ def sample(key: jax.Array, num: int, **distributions: Any) -> Space:
             "sample has no axis, but at least one is wanted, e.g. "
             "learning_rate=jgd.log_uniform(1e-4, 1.0)."
         )
+    check_key(key)
     axes = {}
     for name, distribution in distributions.items():
         if isinstance(distribution, StaticAxis):

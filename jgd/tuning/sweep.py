@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from jgd.descent.loop import Fit
 from jgd.descent.status import ADVICE, Status
+from jgd.program import call
 from jgd.tuning.run import (
     check_lanes,
     compiled,
@@ -81,13 +82,11 @@ class Sweep:
 
         Args:
           place: its number in the space.
+
+        Raises:
+          ValueError: there is none of that number.
         """
-        for group in self.groups:
-            for lane in np.flatnonzero(group.places == place):
-                return jax.tree.map(lambda x, lane=lane: x[lane], group.fits)
-        raise ValueError(
-            f"place is {place!r}, but a whole number from 0 to {len(self.configs) - 1} is wanted."
-        )
+        return fit_in_groups(self.groups, place)
 
     def scores(self, score: Callable | None = None) -> np.ndarray:
         """The score of every fit, [K]; the higher the better; -inf for what diverged or scores NaN.
@@ -135,7 +134,7 @@ class Sweep:
             for lane, place in enumerate(group.places):
                 last = max(int(epochs[lane]), 1) - 1
                 rows[place] = {
-                    **{name: _plain(value) for name, value in self.configs.config(place).items()},
+                    **{name: plain(value) for name, value in self.configs.config(place).items()},
                     "status": Status(int(status[lane])).name,
                     "epochs": int(epochs[lane]),
                     "loss": float(history[lane, last]),
@@ -149,25 +148,7 @@ class Sweep:
         status = np.empty(len(self.configs), int)
         for group in self.groups:
             status[group.places] = group.fits.status
-        lines = [f"{len(status)} fits:"]
-        for kind in Status:
-            places = np.flatnonzero(status == kind)
-            if places.size:
-                where = self._where(places) if places.size < len(status) else ""
-                lines.append(f"{places.size} {kind.name}{where}. {ADVICE[kind]}")
-        return "\n".join(lines)
-
-    def _where(self, places: np.ndarray) -> str:
-        """The range of each axis of numbers at these places, for the axes that it tells something of."""
-        parts = []
-        for name, axis in self.configs.numbers().items():
-            if axis.ndim > 1 or not jnp.issubdtype(axis.dtype, jnp.number):
-                continue
-            values = np.asarray(axis)
-            low, high = values[places].min(), values[places].max()
-            if low > values.min() or high < values.max():
-                parts.append(f"{name} {low:.4g}" + (f" to {high:.4g}" if low < high else ""))
-        return f" ({', '.join(parts)})" if parts else ""
+        return explain_lanes(self.configs, status)
 
 
 def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int | None = None) -> Sweep:
@@ -233,9 +214,43 @@ def train_lanes(train: Callable, arguments: tuple, mesh: Mesh, lanes: int | None
     arguments = on_all_devices(jax.tree.map(jnp.asarray, arguments), mesh)
     one = lifted(train, *of_one_lane(arguments))
     inputs = on_all_devices(one.closed_over, mesh), arguments
-    program = functools.partial(over_lanes, one, mesh)
+    program = functools.partial(over_lanes, functools.partial(call, one), mesh)
     kept = one.shapes.params, one.shapes.state.rule_state
     return on_first_device(compiled(program, inputs, mesh, lanes, kept)(*inputs), mesh)
+
+
+def fit_in_groups(groups: tuple[Group, ...], place: int) -> Any:
+    """The fit of one configuration, or the batch of its fits."""
+    for group in groups:
+        for lane in np.flatnonzero(group.places == place):
+            return jax.tree.map(lambda x, lane=lane: x[lane], group.fits)
+    num = sum(len(group.places) for group in groups)
+    raise ValueError(f"place is {place!r}, but a whole number from 0 to {num - 1} is wanted.")
+
+
+def explain_lanes(configs: Space, status: np.ndarray) -> str:
+    """How many of the fits [K, ...] ended in which way, where in the space, and what to do about it."""
+    lines = [f"{status.size} fits:"]
+    for kind in Status:
+        lanes = status == kind
+        if lanes.any():
+            places = np.unique(np.nonzero(lanes)[0])
+            where = _where(configs, places) if len(places) < len(configs) else ""
+            lines.append(f"{lanes.sum()} {kind.name}{where}. {ADVICE[kind]}")
+    return "\n".join(lines)
+
+
+def _where(configs: Space, places: np.ndarray) -> str:
+    """The range of each axis of numbers at these places, for the axes that it tells something of."""
+    parts = []
+    for name, axis in configs.numbers().items():
+        if axis.ndim > 1 or not jnp.issubdtype(axis.dtype, jnp.number):
+            continue
+        values = np.asarray(axis)
+        low, high = values[places].min(), values[places].max()
+        if low > values.min() or high < values.max():
+            parts.append(f"{name} {low:.4g}" + (f" to {high:.4g}" if low < high else ""))
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def check_space(space: Any) -> None:
@@ -245,7 +260,7 @@ def check_space(space: Any) -> None:
         )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A Python number, where the value is one."""
     is_number = isinstance(value, jax.Array) and value.ndim == 0
     return value.item() if is_number and jnp.issubdtype(value.dtype, jnp.number) else value
