@@ -24,6 +24,8 @@ from jgd.objectives.sufficient import sufficient_statistics
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
+from jgd.tuning.multistart import Multistart, multistart
+from jgd.tuning.population import Population, population_based_training
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
 from jgd.tuning.sweep import Sweep, sweep
 from jgd.xla import tune_xla
@@ -36,7 +38,9 @@ __all__ = [
     "Halving",
     "History",
     "Hyperband",
+    "Multistart",
     "Objective",
+    "Population",
     "State",
     "Status",
     "Sweep",
@@ -55,9 +59,11 @@ __all__ = [
     "losses",
     "minibatch_descent",
     "models",
+    "multistart",
     "objective",
     "order",
     "penalties",
+    "population_based_training",
     "rmsprop",
     "sample",
     "sgd",
