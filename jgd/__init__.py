@@ -21,6 +21,7 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
@@ -73,6 +74,7 @@ __all__ = [
     "successive_halving",
     "sufficient_statistics",
     "sweep",
+    "sweep_with_progress",
     "tune_xla",
     "uniform",
     "value",

@@ -19,7 +19,7 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
-        *("hyperband", "population_based_training"),
+        *("hyperband", "population_based_training", "sweep_with_progress"),
         *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
@@ -38,6 +38,7 @@ PUBLIC = {
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
+CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
 CLASSES += ["penalties.Penalty", "models.Model"]
 
 

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jgd.descent.epoch import blank_record
 from jgd.descent.loop import Fit
 from jgd.program import call
 from jgd.tree import is_whole
-from jgd.tuning.rounds import check_traced, first_round, joined, next_round
+from jgd.tuning.rounds import check_traced, first_round, joined, lengthened, next_round
 from jgd.tuning.run import (
     check_lanes,
     compiled,
@@ -187,7 +186,7 @@ def _all_rungs(lanes_of, rungs, keep, score, closed_over, configs):
             all_fits = fits = train(constants, (configs,))
         else:
             survivors = jax.tree.map(lambda x: x[alive], configs)  # noqa: B023
-            fits = joined(fits, train(constants, (survivors, fits.state)))
+            fits = joined([fits, train(constants, (survivors, fits.state))])
             all_fits = _replaced(all_fits, fits, alive)
         found = scores_of(score, fits)
         scores = scores.at[alive, rung].set(found)
@@ -200,12 +199,7 @@ def _all_rungs(lanes_of, rungs, keep, score, closed_over, configs):
 
 def _replaced(fits: Fit, longer: Fit, places: jax.Array) -> Fit:
     """All fits, those at the places by longer ones; histories as long as the longest."""
-    more = longer.history.loss.shape[1] - fits.history.loss.shape[1]
-
-    def lengthened(x):
-        return jnp.concatenate([x, blank_record((len(x), more, *x.shape[2:]), x.dtype)], axis=1)
-
-    fits = fits._replace(history=jax.tree.map(lengthened, fits.history))
+    fits = lengthened(fits, longer.history.loss.shape[1])
     return jax.tree.map(lambda all_, some: all_.at[places].set(some), fits, longer)
 
 

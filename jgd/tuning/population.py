@@ -26,7 +26,7 @@ from jgd.tuning.run import (
     on_first_device,
     over_lanes,
 )
-from jgd.tuning.score import check_score, negative_loss, scores_of
+from jgd.tuning.score import check_score, negative_loss, scores_after, scores_of
 from jgd.tuning.space import Space
 from jgd.tuning.sweep import Best, check_space, explain_lanes, plain
 
@@ -214,9 +214,7 @@ def _all_rounds(runs, num_rounds, exploit, explore, score, closed_over, configs,
         configs, fits, scores = carry
         parents, configs = _exploited(exploit, explore, key, configs, scores)
         fits = runs[1](closed_over[1], (configs, jax.tree.map(lambda x: x[parents], fits.state)))
-        # One that has ended runs no epoch, and its history of this round has nothing to score.
-        ended = (fits.epochs == 0) & jnp.isfinite(scores[parents])
-        scores = jnp.where(ended, scores[parents], scores_of(score, fits))
+        scores = scores_after(score, fits, scores[parents])
         return (configs, fits, scores), _Round(configs, parents, scores, fits.epochs, fits.history)
 
     (_, fits, _), others = lax.scan(

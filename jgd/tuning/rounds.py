@@ -1,11 +1,13 @@
 """Trainings that go on in rounds: `train(config, epochs, state) -> Fit`, continued from its state."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jgd.descent.epoch import blank_record
 from jgd.descent.loop import Fit
 from jgd.program import Program, uses
 from jgd.tuning.run import lifted
@@ -40,14 +42,23 @@ def next_round(train: Callable, epochs: int, config: Any, before: Fit) -> Progra
     return one
 
 
-def joined(before: Fit, after: Fit) -> Fit:
-    """Two rounds of one fit as one; under `vmap`, of many."""
-    return after._replace(
-        epochs=before.epochs + after.epochs,
-        history=jax.tree.map(
-            lambda *parts: jnp.concatenate(parts, axis=before.epochs.ndim), before.history, after.history
-        ),
+def joined(rounds: Sequence[Fit]) -> Fit:
+    """The rounds of fits [K] as one."""
+    histories = [fits.history for fits in rounds]
+    return rounds[-1]._replace(
+        epochs=functools.reduce(jnp.add, [fits.epochs for fits in rounds]),
+        history=jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *histories),
     )
+
+
+def lengthened(fits: Fit, epochs: int) -> Fit:
+    """Fits [K] with a history of so many epochs; those that were not run are blank."""
+    more = epochs - fits.history.loss.shape[1]
+
+    def filled(x):
+        return jnp.concatenate([x, blank_record((len(x), more, *x.shape[2:]), x.dtype)], axis=1)
+
+    return fits._replace(history=jax.tree.map(filled, fits.history))
 
 
 def check_traced(space: Space, name: str) -> None:

@@ -16,6 +16,11 @@ def scores_of(score: Callable | None, fits: Fit) -> jax.Array:
     return judged(jax.vmap(score or negative_loss)(fits), fits.status)
 
 
+def scores_after(score: Callable | None, fits: Fit, before: jax.Array) -> jax.Array:
+    """The scores of fits [K] that went on; one that had ended ran no epoch and keeps its own."""
+    return jnp.where((fits.epochs == 0) & jnp.isfinite(before), before, scores_of(score, fits))
+
+
 def judged(scores: Any, status: jax.Array) -> jax.Array:
     """Scores [K], one for each fit; -inf where it diverged or its score is NaN."""
     if not isinstance(scores, jax.Array) or scores.shape != status.shape:

@@ -1,0 +1,1 @@
+"""Real machines: what drives the pure functions from the host."""
