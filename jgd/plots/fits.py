@@ -7,17 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
-
-try:
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
-except ImportError as error:
-    raise ImportError(
-        f"jgd.plots wants matplotlib ({error}). Install it: pip install 'jgd[plot]'.", name=error.name
-    ) from error
 
 GRID = 201  # points along each axis on which contours are computed
 LEVELS = 15
