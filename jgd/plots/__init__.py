@@ -7,6 +7,7 @@ except ImportError as error:
         f"jgd.plots wants matplotlib ({error}). Install it: pip install 'jgd[plot]'.", name=error.name
     ) from error
 
-from jgd.plots.fits import learning_curves, path_on_contours
+from jgd.plots.contours import path_on_contours
+from jgd.plots.curves import learning_curves
 
 __all__ = ["learning_curves", "path_on_contours"]
