@@ -85,9 +85,8 @@ def _check_fits(fits: Any) -> None:
 
 def _draw_band(ax: Any, name: str, fits: Fit) -> np.ndarray:
     """The median and the band of a batch of fits; returns what was drawn."""
-    losses, epochs = np.asarray(fits.history.loss, float), np.asarray(fits.epochs)
-    was_run = np.arange(losses.shape[1]) < epochs[:, None]
-    losses = np.where(was_run & np.isfinite(losses), losses, np.nan)
+    losses = np.asarray(fits.history.loss, float)  # NaN in epochs that were not run
+    losses = np.where(np.isfinite(losses), losses, np.nan)
     (at,) = np.nonzero(np.isfinite(losses).any(axis=0))
     low, median, high = np.nanquantile(losses[:, at], BAND, axis=0) if at.size else np.zeros((3, 0))
     (line,) = ax.plot(at + 1, median, label=name + _ends(np.asarray(fits.status)))

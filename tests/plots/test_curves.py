@@ -1,7 +1,5 @@
 """Pictures are judged by what stands on the axes."""
 
-import importlib
-import sys
 from typing import Any
 
 import jax
@@ -183,11 +181,3 @@ def test_axes_of_a_batch_are_made_one_as_the_error_says():
     fits = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), fits_on_two_axes())
     ax = plots.learning_curves({"six": fits})
     np.testing.assert_allclose(curve(ax, "six").get_ydata(), [5, 4 * 0.64 + 1], rtol=1e-6)
-
-
-def test_missing_matplotlib_is_said_with_the_way_out(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "jgd.plots")
-    with pytest.raises(ImportError, match=r"pip install 'jgd\[plot\]'"):
-        importlib.import_module("jgd.plots")
