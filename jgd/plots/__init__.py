@@ -7,7 +7,18 @@ except ImportError as error:
         f"jgd.plots wants matplotlib ({error}). Install it: pip install 'jgd[plot]'.", name=error.name
     ) from error
 
+from jgd.plots.brackets import halving_brackets
 from jgd.plots.contours import path_on_contours
 from jgd.plots.curves import learning_curves
+from jgd.plots.heat import heat_map
+from jgd.plots.marginals import final_loss
+from jgd.plots.parallel import parallel_coordinates
 
-__all__ = ["learning_curves", "path_on_contours"]
+__all__ = [
+    "final_loss",
+    "halving_brackets",
+    "heat_map",
+    "learning_curves",
+    "parallel_coordinates",
+    "path_on_contours",
+]
