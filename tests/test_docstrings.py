@@ -1,5 +1,6 @@
 """The examples in the docstrings run, and every public name has a docstring that is complete."""
 
+import contextlib
 import doctest
 import importlib
 import inspect
@@ -11,6 +12,9 @@ import optax
 import pytest
 
 import jgd
+
+with contextlib.suppress(ImportError):
+    importlib.import_module("jgd.plots")
 
 EXTRAS = {"matplotlib", "polars", "rich", "sklearn", "typer", "orbax"}
 MODULES = sorted(module.name for module in pkgutil.walk_packages(jgd.__path__, "jgd."))
@@ -35,6 +39,10 @@ PUBLIC = {
         for part in ("init", "predict")
     ),
     "features.": ("standardize", "polynomial", "one_hot", "hashing"),
+    "plots.": (
+        *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
+        *("halving_brackets",),
+    ),
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]

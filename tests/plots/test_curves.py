@@ -1,22 +1,16 @@
 """Pictures are judged by what stands on the axes."""
 
-import importlib
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 import jgd
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt  # the backend comes first
-
 from jgd import plots
+from tests.plots.helpers import curve, legend
 
 
 def loss(params, example):
@@ -32,22 +26,8 @@ def descent(learning_rate, **options):
     return jgd.batch_descent(OBJECTIVE, jnp.array(0.0), DATA, rule=jgd.sgd(learning_rate), **options)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
-
 def names(ax):
     return [text.get_text() for text in ax.texts]
-
-
-def curve(ax, name):
-    return next(line for line in ax.lines if line.get_label() == name)
 
 
 def test_curve_is_the_loss_in_closed_form():
@@ -118,65 +98,69 @@ def test_scale_is_logarithmic_only_where_all_losses_are_above_zero():
     assert plots.learning_curves({"signed": fit}).get_yscale() == "linear"
 
 
-def test_path_is_drawn_with_start_end_and_optimum():
-    path = [[2.0, 1.0], [1.0, 0.5], [0.5, 0.25]]
-    ax = plots.path_on_contours(lambda p: jnp.sum(p**2), path, optimum=[0, 0])
-    drawn = {line.get_label(): np.squeeze(line.get_xydata()) for line in ax.lines}
-    np.testing.assert_array_equal(drawn["path"], path)
-    np.testing.assert_array_equal(drawn["start"], path[0])
-    np.testing.assert_array_equal(drawn["end"], path[-1])
-    np.testing.assert_array_equal(drawn["optimum"], [0, 0])
-    assert set(legend(ax)) == set(drawn)
-    (low_x, high_x), (low_y, high_y) = ax.get_xlim(), ax.get_ylim()
-    assert low_x < 0 < 2 < high_x
-    assert low_y < 0 < 1 < high_y
-    assert high_x - low_x == pytest.approx(high_y - low_y)
+RATES = jnp.array([0.1, 0.2, 0.3, 0.5, 10.0])
 
 
-def test_contours_of_a_distance_are_circles():
-    ax = plots.path_on_contours(jnp.linalg.norm, [[2.0, 1.0], [0.1, 0.1]], optimum=[0.0, 0.0])
-    lines = ax.collections[-1]
-    checked = 0
-    for level, contour in zip(lines.levels, lines.get_paths(), strict=True):
-        radii = np.linalg.norm(contour.vertices, axis=1)
-        np.testing.assert_allclose(radii, level, atol=0.02)
-        checked += len(radii)
-    assert checked > 100
+@pytest.fixture(scope="module")
+def batch():
+    """Five fits: the first four stop when they have converged, the last diverges."""
+
+    def train(rate):
+        return descent(rate, epochs=30, stop=jgd.stop.gradient_norm(1e-3))
+
+    return jax.vmap(train)(RATES)
 
 
-def test_new_axes_are_made_where_none_are_given_and_given_ones_are_used():
-    _, given = plt.subplots()
-    path = jnp.array([[1.0, 1.0], [0.0, 0.0]])
-    assert plots.path_on_contours(lambda p: p @ p, path) is not given
-    assert plots.path_on_contours(lambda p: p @ p, path, given) is given
+@pytest.mark.filterwarnings("error")
+def test_batch_is_a_median_and_a_band_of_what_was_run(batch):
+    ax = plots.learning_curves({"rates": batch})
+    assert batch.status[4] == jgd.Status.DIVERGED
+    assert len(set(batch.epochs.tolist())) > 3
+    # J after e - 1 steps of rate r is 4 (1 - 2r)^(2(e - 1)) + 1, as long as the fit runs.
+    epochs = np.arange(30)
+    losses = 4 * (1 - 2 * np.asarray(RATES, float)[:, None]) ** (2 * epochs) + 1
+    losses[epochs >= np.asarray(batch.epochs)[:, None]] = np.nan
+    losses[losses > np.finfo(np.float32).max] = np.nan
+    last = np.nonzero(np.isfinite(losses).any(axis=0))[0][-1]
+    wanted = np.nanquantile(losses[:, : last + 1], [0.1, 0.5, 0.9], axis=0)
+    (line,) = ax.lines
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(1, last + 2))
+    np.testing.assert_allclose(line.get_ydata(), wanted[1], rtol=1e-4)
+    corners = ax.collections[0].get_paths()[0].vertices
+    for epoch in (1, 3, last + 1):
+        heights = corners[corners[:, 0] == epoch, 1]
+        np.testing.assert_allclose([heights.min(), heights.max()], wanted[[0, 2], epoch - 1], rtol=1e-4)
+    ax.figure.canvas.draw()
 
 
 @pytest.mark.parametrize(
-    ("value", "path"),
+    ("status", "label"),
     [
-        (lambda p: jnp.zeros(()), [[0.0, 0.0], [1.0, 1.0]]),
-        (lambda p: p @ p, [[1.0, 1.0]]),
-        (lambda p: p @ p, [[1.0, 1.0], [0.5, 0.5], [np.nan, np.inf]]),
-        (lambda p: jnp.log(p[0]), [[1.0, 1.0], [0.1, 0.1]]),
-        (lambda p: jnp.exp(p[0]), [[0.0, 0.0], [1e3, 1.0]]),
-    ],
-    ids=[
-        "level",
-        "one point",
-        "path that diverges",
-        "value that is NaN in places",
-        "value that overflows in places",
+        ([0, 1, 1, 1, 1], "r"),
+        ([1, 1, 1, 2, 2], "r (2 of 5 stalled)"),
+        ([1, 1, 1, 1, 3], "r (1 of 5 diverged)"),
+        ([3, 2, 3, 1, 1], "r (2 of 5 diverged, 1 stalled)"),
     ],
 )
+def test_legend_tells_how_many_of_a_batch_did_not_end_well(batch, status, label):
+    ax = plots.learning_curves({"r": batch._replace(status=jnp.array(status))})
+    assert legend(ax) == [label]
+
+
 @pytest.mark.filterwarnings("error")
-def test_degenerate_pictures_are_drawn(value, path):
-    ax = plots.path_on_contours(value, path)
+def test_batch_without_any_finite_loss_is_told_in_the_legend():
+    data = jnp.array([jnp.nan, 1.0])
+    fits = jax.vmap(
+        lambda rate: jgd.batch_descent(OBJECTIVE, jnp.array(0.0), data, rule=jgd.sgd(rate), epochs=3)
+    )(RATES)
+    ax = plots.learning_curves({"nan": fits, "one": descent(0.1, epochs=3)})
+    assert legend(ax) == ["nan (5 of 5 diverged)", "one"]
     ax.figure.canvas.draw()
-    assert np.isfinite(curve(ax, "path").get_xydata()).all()
 
 
-def fits_of_two_lanes():
-    return jax.vmap(lambda rate: descent(rate, epochs=2))(jnp.array([0.1, 0.2]))
+def fits_on_two_axes():
+    rates = jnp.full((3, 2), 0.1)
+    return jax.vmap(jax.vmap(lambda rate: descent(rate, epochs=2)))(rates)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +169,7 @@ def fits_of_two_lanes():
         (lambda: plots.learning_curves({}), "fits is empty"),
         (lambda: plots.learning_curves(descent(0.1, epochs=1)), "fits is Fit"),
         (lambda: plots.learning_curves({"a": NOT_A_FIT}), r"fits\['a'\] is float"),
-        (lambda: plots.learning_curves({"a": fits_of_two_lanes()}), "batch of fits of shape"),
-        (lambda: plots.path_on_contours(jnp.sum, jnp.zeros((3, 3))), r"path has shape \(3, 3\)"),
-        (lambda: plots.path_on_contours(jnp.sum, jnp.full((3, 2), jnp.nan)), "no finite row"),
-        (lambda: plots.path_on_contours(jnp.sum, jnp.ones((3, 2)), optimum=1.0), "optimum has shape"),
+        (lambda: plots.learning_curves({"a": fits_on_two_axes()}), r"shape \(3, 2\).*reshape"),
     ],
 )
 def test_errors_name_what_is_wrong(call, words):
@@ -196,15 +177,7 @@ def test_errors_name_what_is_wrong(call, words):
         call()
 
 
-def test_lane_of_a_batch_of_fits_is_drawn_as_the_error_says():
-    fits = fits_of_two_lanes()
-    ax = plots.learning_curves({"lane": jax.tree.map(lambda x: x[1], fits)})
-    np.testing.assert_array_equal(curve(ax, "lane").get_ydata(), fits.history.loss[1])
-
-
-def test_missing_matplotlib_is_said_with_the_way_out(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "jgd.plots")
-    with pytest.raises(ImportError, match=r"pip install 'jgd\[plot\]'"):
-        importlib.import_module("jgd.plots")
+def test_axes_of_a_batch_are_made_one_as_the_error_says():
+    fits = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), fits_on_two_axes())
+    ax = plots.learning_curves({"six": fits})
+    np.testing.assert_allclose(curve(ax, "six").get_ydata(), [5, 4 * 0.64 + 1], rtol=1e-6)
