@@ -80,8 +80,10 @@ def test_the_steps_of_stochastic_descent_are_one_folded_loop(num_examples):
     assert any(f"to_apply={holders[0]}," in line for line in folded)
 
 
-def test_a_step_of_lanes_works_on_the_lanes_as_they_lie():
-    text = compiled(1, lanes=64).as_text()
+@pytest.mark.parametrize("lanes", [16, 64])
+def test_a_step_of_lanes_works_on_the_lanes_as_they_lie(lanes):
+    """Few of them are filled up to 64, below which the loops over lanes are not made of vectors."""
+    text = compiled(1, lanes=lanes).as_text()
     step = lines_of_a_step(text, plan(10_000, 1, 21 * 4).steps)
     in_memory = re.findall(r"= (\w+\[[\d,]*\]\{[\d,]*\}) parameter\(", "\n".join(step))
     assert "f32[20,64]{1,0}" in in_memory

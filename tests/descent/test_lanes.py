@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jgd
-from jgd.descent.lanes import FEWEST_LANES, LONGEST_ROW, scan_steps
+from jgd.descent.lanes import FEWEST_LANES, FEWEST_TO_FILL_UP, LONGEST_ROW, scan_steps
 from jgd.tree import as_partial
 from tests import cases
 from tests.problems import x64
@@ -191,7 +191,7 @@ def test_rows_of_any_length_and_matrices(length, outputs, variant):
     assert_lanes_are(train, RATES)
 
 
-@pytest.mark.parametrize("lanes", [FEWEST_LANES - 1, FEWEST_LANES])
+@pytest.mark.parametrize("lanes", [FEWEST_TO_FILL_UP - 1, FEWEST_TO_FILL_UP, FEWEST_LANES])
 def test_any_number_of_lanes(lanes):
     train = jax.jit(lambda rate: numbers(fit(jgd.adam(rate), 1)))
     came = jax.vmap(train)(RATES[:lanes])
