@@ -22,6 +22,8 @@ from jgd.program import as_it_is, call, is_jit, run_program, trace
 
 FEWEST_LANES = 64  # LLVM unrolls a loop over fewer, and the vectors of the processor lie idle
 LONGEST_ROW = 128  # numbers of one leaf in one lane; longer rows fill the vectors by themselves
+VECTOR = 16  # lanes in a line of the cache; a number that is no multiple of it costs half as much again
+BLOCK_BYTES = 45 * 2**10  # what lanes carry that run side by side, in the cache next to the core
 FEWEST_TO_FILL_UP = 16  # lanes from which it pays to add idle ones up to `FEWEST_LANES`,
 LONGEST_TO_FILL_UP = 32  # and the longest rows: 32 lanes of 20 numbers take 425 ns a step, 64 take 235
 
@@ -64,14 +66,11 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
 
     @laid_out.def_vmap
     def _(num_lanes, batched, constants, carry, batches):
-        width = _lanes_last_in_all(num_lanes, carry, batched[1], batched[2]) if lanes_last else 0
-        if width:
-            places = np.minimum(np.arange(width), num_lanes - 1)
-            fill_up = lambda x, b: x[places] if b and width > num_lanes else x  # noqa: E731
-            constants = jax.tree.map(fill_up, constants, batched[0])
-            carry = jax.tree.map(fill_up, carry, batched[1])
-            mapped = _scan_with_lanes_last(program.jaxpr, width, batched, constants, carry, batches)
-            mapped = jax.tree.map(lambda x: x[:num_lanes], mapped)
+        block = _lanes_of_a_block(num_lanes, carry, batched[1], batched[2]) if lanes_last else 0
+        if block:
+            of_block = functools.partial(_of_lanes, batched, constants, carry)
+            scan = functools.partial(_scan_with_lanes_last, program.jaxpr, block, batched, batches)
+            mapped = _by_blocks(lambda places: scan(*of_block(places)), num_lanes, block)
         else:
             axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
             mapped = jax.vmap(plainly, axes, axis_size=num_lanes)(constants, carry, batches)
@@ -113,7 +112,7 @@ class Lanes(NamedTuple):
     value: jax.Array
 
 
-def _scan_with_lanes_last(program, num_lanes, batched, constants, carry, batches):
+def _scan_with_lanes_last(program, num_lanes, batched, batches, constants, carry):
     constants = jax.tree.map(_lanes_last, constants, batched[0])
     carry = jax.tree.map(
         lambda x, b: x if b else jnp.broadcast_to(x, (num_lanes, *jnp.shape(x))), carry, batched[1]
@@ -150,15 +149,36 @@ def _all(x, num_lanes):
     return x.value if _is_lanes(x) else jnp.broadcast_to(x[..., None], (*jnp.shape(x), num_lanes))
 
 
-def _lanes_last_in_all(num_lanes: int, carry, carry_batched, batches_batched) -> int:
-    """How many lanes to lay last, idle ones included; 0 where they are better in front."""
+def _lanes_of_a_block(num_lanes: int, carry, carry_batched, batches_batched) -> int:
+    """How many lanes run side by side, idle ones included; 0 where they are better in front."""
     rows = [
-        jnp.shape(x)[1:] if batched else jnp.shape(x)
+        jax.ShapeDtypeStruct(jnp.shape(x)[1:] if batched else jnp.shape(x), jnp.result_type(x))
         for x, batched in zip(jax.tree.leaves(carry), jax.tree.leaves(carry_batched), strict=True)
     ]
-    longest = max(max(row, default=1) if len(row) <= 1 else math.inf for row in rows)
+    longest = max(max(x.shape, default=1) if x.ndim <= 1 else math.inf for x in rows)
     if longest > LONGEST_ROW or any(jax.tree.leaves(batches_batched)):
         return 0
-    if FEWEST_TO_FILL_UP <= num_lanes < FEWEST_LANES and longest <= LONGEST_TO_FILL_UP:
-        return FEWEST_LANES
-    return num_lanes if num_lanes >= FEWEST_LANES else 0
+    if num_lanes < FEWEST_LANES:
+        return FEWEST_LANES if num_lanes >= FEWEST_TO_FILL_UP and longest <= LONGEST_TO_FILL_UP else 0
+    most = int(BLOCK_BYTES // sum(x.size * x.dtype.itemsize for x in rows))
+    widths = range(FEWEST_LANES, max(most, FEWEST_LANES) + 1, VECTOR)
+    # With the fewest idle lanes; of those alike, the widest.
+    return min(reversed(widths), key=lambda width: math.ceil(num_lanes / width) * width)
+
+
+def _by_blocks(of_block: Callable, num_lanes: int, block: int) -> Any:
+    """What `of_block(places [block])` gives for all lanes; the last one fills up the last block."""
+    num_blocks = math.ceil(num_lanes / block)
+    places = np.minimum(np.arange(num_blocks * block), num_lanes - 1).reshape(num_blocks, block)
+    if num_blocks == 1:
+        mapped = of_block(places[0])
+    else:
+        mapped = lax.map(of_block, jnp.asarray(places))
+        mapped = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped)
+    return jax.tree.map(lambda x: x[:num_lanes], mapped)
+
+
+def _of_lanes(batched, constants, carry, places) -> tuple[Any, Any]:
+    """Constants and carry of some lanes."""
+    taken = lambda x, b: x[places] if b else x  # noqa: E731
+    return jax.tree.map(taken, constants, batched[0]), jax.tree.map(taken, carry, batched[1])
