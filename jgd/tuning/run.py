@@ -20,7 +20,7 @@ from jgd.descent.loop import Fit
 from jgd.program import Program, trace
 from jgd.tree import is_whole
 
-CACHE_BYTES = 2**24  # params and memory of the rules of all lanes on a CPU: beyond, its caches spill
+CACHE_BYTES = 2**20  # params and memory of the rules of the lanes of a core: beyond, its caches spill
 LARGE_LANE_BYTES = 2**19  # of one lane: side by side with others it is slower than alone
 MEMORY_SHARE = 0.8  # of what a device has free
 
@@ -158,7 +158,7 @@ def lanes_of_the_cache(kept: Any, mesh: Mesh) -> int:
     if mesh.devices.flat[0].platform != "cpu":
         return 2**31
     of_one = max(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)), 1)
-    return 1 if of_one > LARGE_LANE_BYTES else max(CACHE_BYTES // (of_one * mesh.devices.size), 1)
+    return 1 if of_one > LARGE_LANE_BYTES else CACHE_BYTES // of_one
 
 
 def _fits_in_memory(program: Any, mesh: Mesh) -> bool:
