@@ -3,7 +3,7 @@
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 BENCHMARKS := limits stochastic minibatch network full_gradient least_squares batch_sizes \
-              time_to_accuracy scaling start_up
+              sweeps cross_validation halving time_to_accuracy scaling start_up
 
 .PHONY: demo test lint types tests test-oldest bench bench-torch format clean
 

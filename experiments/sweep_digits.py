@@ -238,7 +238,7 @@ def main() -> None:
     answers = search(digits)
     print(table(digits, answers))
     PICTURE.parent.mkdir(exist_ok=True)
-    draw(answers).savefig(PICTURE, dpi=120)
+    draw(answers).savefig(PICTURE, dpi=90)
     print(
         f"written: {PICTURE.relative_to(Path.cwd()) if PICTURE.is_relative_to(Path.cwd()) else PICTURE}"
     )

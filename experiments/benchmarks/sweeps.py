@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier  # noqa: E402
 
 import jgd  # noqa: E402
 
-EPOCHS, PEER_EPOCHS, PEER_FITS = 3, 6, 4
+EPOCHS, PEER_EPOCHS, PEER_FITS = 5, 6, 4
 SPACE = jgd.grid(learning_rate=np.logspace(-3, -1, 16), momentum=np.linspace(0, 0.95, 16))
 ONE_BY_ONE = range(0, len(SPACE), 16)
 NUM_RATES, LONG, SHORT = 64, 22, 2

@@ -10,6 +10,8 @@ import jgd
 from jgd import plots
 from tests.plots.helpers import curve, legend
 
+pytestmark = pytest.mark.exhaustive
+
 RATES = np.append(np.logspace(-2.5, -0.5, 8), 1e30)
 RUNGS = 2, 4, 20
 

@@ -14,6 +14,8 @@ from jgd import plots
 from jgd.plots import columns
 from tests.plots.helpers import curve, legend
 
+pytestmark = pytest.mark.exhaustive
+
 RATES, MOMENTA = [0.01, 0.1, 0.3, 1e30], [0.0, 0.9]
 EPOCHS = 5
 NOT_A_SWEEP: object = 1.0

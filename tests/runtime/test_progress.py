@@ -40,11 +40,14 @@ def assert_same(found, expected):
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), came, wanted)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7, 100, None])
+@pytest.mark.parametrize(
+    "chunk", [3, *(pytest.param(c, marks=pytest.mark.exhaustive) for c in (1, 7, 100, None))]
+)
 def test_chunks_give_the_same_as_one_go(chunk):
     assert_same(swept(chunk=chunk), jgd.sweep(lambda config: train(config, 7, None), SPACE))
 
 
+@pytest.mark.exhaustive
 def test_static_axes_and_lanes_that_end_early():
     space = jgd.grid(learning_rate=[0.5, 1.0], batch_size=jgd.static([1, 37]))
     assert_same(swept(space=space, chunk=2), jgd.sweep(lambda config: train(config, 7, None), space))
@@ -85,6 +88,7 @@ def test_what_is_done_survives_an_interruption(monkeypatch):
         )
 
 
+@pytest.mark.exhaustive
 def test_configurations_of_programs_that_were_not_begun_are_left_out(monkeypatch):
     space = jgd.grid(batch_size=jgd.static([1, 8, 37]), learning_rate=[0.01, 0.1])
     interrupted_at(monkeypatch, 7)  # the first program looks six times, between its seven chunks

@@ -14,6 +14,7 @@ from tests.tuning.test_sweep import numbers
 
 ROWS = cases.data()
 KEY = jax.random.key(0)
+EXHAUSTIVE = pytest.mark.exhaustive
 RATES = [0.01, 0.1, 0.3]
 
 
@@ -52,13 +53,13 @@ def assert_fits_are_those_one_by_one(found):
     [
         jgd.grid(learning_rate=RATES),
         jgd.grid(learning_rate=np.logspace(-3, -0.5, 33)),
-        jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])),
-        jgd.grid(learning_rate=jgd.static([0.1])),
-        jgd.grid(learning_rate=[0.1], batch_size=[1, 8]),
+        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])), marks=EXHAUSTIVE),
+        pytest.param(jgd.grid(learning_rate=jgd.static([0.1])), marks=EXHAUSTIVE),
+        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=[1, 8]), marks=EXHAUSTIVE),
     ],
     ids=["side by side", "fold by fold", "static", "no numbers", "batch sizes"],
 )
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=EXHAUSTIVE), 2])
 def test_fits_and_scores_are_those_one_by_one(space, devices):
     mesh = jax.make_mesh((devices,), ("lanes",))
     assert_fits_are_those_one_by_one(validated(space, mesh=mesh))

@@ -14,6 +14,7 @@ from tests.tuning.test_sweep import numbers
 
 ROWS = cases.data()
 KEY = jax.random.key(3)
+EXHAUSTIVE = pytest.mark.exhaustive
 SPACE = jgd.grid(learning_rate=[np.inf, *np.logspace(-3, -0.5, 9)])
 
 
@@ -40,8 +41,13 @@ def assert_close(came, expected):
     "space",
     [
         SPACE,
-        jgd.grid(learning_rate=[0.01, 0.1, 0.3], momentum=[0.0, 0.9], batch_size=[1, 8, 30]),
-        jgd.grid(learning_rate=[0.01, 0.1], key=jax.random.split(KEY, 3)),
+        pytest.param(
+            jgd.grid(learning_rate=[0.01, 0.1, 0.3], momentum=[0.0, 0.9], batch_size=[1, 8, 30]),
+            marks=EXHAUSTIVE,
+        ),
+        pytest.param(
+            jgd.grid(learning_rate=[0.01, 0.1], key=jax.random.split(KEY, 3)), marks=EXHAUSTIVE
+        ),
     ],
     ids=["diverged", "batch sizes", "keys"],
 )
@@ -93,6 +99,7 @@ def test_one_trace_for_the_first_round_and_one_for_the_others():
     jgd.population_based_training(counted, SPACE, key=KEY, rounds=5, epochs=1)
 
 
+@EXHAUSTIVE
 def test_whole_numbers_stay_whole_and_numbers_stay_in_their_range():
     space = jgd.grid(learning_rate=[0.001, 0.01, 0.1], batch_size=[1, 5, 37])
     found = trained(space, rounds=8, epochs=1, exploit=0.5, perturb=2.0)
@@ -105,6 +112,7 @@ def test_whole_numbers_stay_whole_and_numbers_stay_in_their_range():
     assert rates.max() <= np.float32(0.1)
 
 
+@EXHAUSTIVE
 def test_explore_may_be_ones_own():
     def half(key, config):
         return {"learning_rate": config["learning_rate"] / 2}
@@ -116,6 +124,7 @@ def test_explore_may_be_ones_own():
     np.testing.assert_array_equal(rates[1, ~copied], rates[0, ~copied])
 
 
+@EXHAUSTIVE
 def test_one_that_has_ended_keeps_its_score_and_its_place():
     def until_done(config, epochs, state):
         rule, stop = jgd.sgd(config["learning_rate"]), jgd.stop.gradient_norm(0.05)
