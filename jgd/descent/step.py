@@ -136,6 +136,8 @@ def batch_step(objective, rule, position: Position, batch: Any, weights: Any, la
     total, grads, count = loss_and_gradient_sums(
         objective.loss, position.params, batch, weights, layout=layout
     )
+    if weights is not None and len(weights) == 1:
+        count = 1  # where it is 0 there is no step; XLA would divide each number of each lane by it
     dtype = loss_dtype(objective.loss, position.params, batch)
 
     def mean_loss_at(params):
