@@ -68,9 +68,17 @@ def scan_steps(step: Callable, constants: Any, carry: Any, batches: Any, lanes_l
     def _(num_lanes, batched, constants, carry, batches):
         block = _lanes_of_a_block(num_lanes, carry, batched[1], batched[2]) if lanes_last else 0
         if block:
-            of_block = functools.partial(_of_lanes, batched, constants, carry)
-            scan = functools.partial(_scan_with_lanes_last, program.jaxpr, block, batched, batches)
-            mapped = _by_blocks(lambda places: scan(*of_block(places)), num_lanes, block)
+            leaves, tree = jax.tree.flatten((constants, carry))
+            differ = jax.tree.leaves((batched[0], batched[1]))
+
+            def of_block(lanes):
+                rest = iter(lanes)
+                shared_and_lanes = [next(rest) if b else x for x, b in zip(leaves, differ, strict=True)]
+                constants, carry = jax.tree.unflatten(tree, shared_and_lanes)
+                return _scan_with_lanes_last(program.jaxpr, block, batched, constants, carry, batches)
+
+            lanes = [x for x, b in zip(leaves, differ, strict=True) if b]
+            mapped = _by_blocks(of_block, lanes, num_lanes, block)
         else:
             axes = jax.tree.map(lambda b: 0 if b else None, tuple(batched))
             mapped = jax.vmap(plainly, axes, axis_size=num_lanes)(constants, carry, batches)
@@ -112,7 +120,7 @@ class Lanes(NamedTuple):
     value: jax.Array
 
 
-def _scan_with_lanes_last(program, num_lanes, batched, batches, constants, carry):
+def _scan_with_lanes_last(program, num_lanes, batched, constants, carry, batches):
     constants = jax.tree.map(_lanes_last, constants, batched[0])
     carry = jax.tree.map(
         lambda x, b: x if b else jnp.broadcast_to(x, (num_lanes, *jnp.shape(x))), carry, batched[1]
@@ -160,25 +168,26 @@ def _lanes_of_a_block(num_lanes: int, carry, carry_batched, batches_batched) -> 
         return 0
     if num_lanes < FEWEST_LANES:
         return FEWEST_LANES if num_lanes >= FEWEST_TO_FILL_UP and longest <= LONGEST_TO_FILL_UP else 0
-    most = int(BLOCK_BYTES // sum(x.size * x.dtype.itemsize for x in rows))
-    widths = range(FEWEST_LANES, max(most, FEWEST_LANES) + 1, VECTOR)
+    # Within `shard_map` these are the lanes of one device; elsewhere they may be laid over all.
+    devices = 1 if jax.sharding.get_abstract_mesh().manual_axes else jax.device_count()
+    most = int(devices * BLOCK_BYTES // sum(x.size * x.dtype.itemsize for x in rows))
+    widths = range(FEWEST_LANES, max(most, FEWEST_LANES) + 1, VECTOR * devices)
     # With the fewest idle lanes; of those alike, the widest.
     return min(reversed(widths), key=lambda width: math.ceil(num_lanes / width) * width)
 
 
-def _by_blocks(of_block: Callable, num_lanes: int, block: int) -> Any:
-    """What `of_block(places [block])` gives for all lanes; the last one fills up the last block."""
+def _by_blocks(of_block: Callable, lanes: list[jax.Array], num_lanes: int, block: int) -> Any:
+    """What `of_block(lanes [block, ...])` gives for all lanes; the last one fills up the blocks."""
     num_blocks = math.ceil(num_lanes / block)
-    places = np.minimum(np.arange(num_blocks * block), num_lanes - 1).reshape(num_blocks, block)
+    if num_blocks * block > num_lanes:
+        places = np.minimum(np.arange(num_blocks * block), num_lanes - 1)
+        lanes = [x[places] for x in lanes]
     if num_blocks == 1:
-        mapped = of_block(places[0])
+        mapped = of_block(lanes)
     else:
-        mapped = lax.map(of_block, jnp.asarray(places))
-        mapped = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped)
+        # A block takes lanes from all over: those that are laid over devices stay where they are.
+        cut = [jnp.moveaxis(x.reshape(block, num_blocks, *x.shape[1:]), 1, 0) for x in lanes]
+        mapped = jax.tree.map(
+            lambda x: jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:]), lax.map(of_block, cut)
+        )
     return jax.tree.map(lambda x: x[:num_lanes], mapped)
-
-
-def _of_lanes(batched, constants, carry, places) -> tuple[Any, Any]:
-    """Constants and carry of some lanes."""
-    taken = lambda x, b: x[places] if b else x  # noqa: E731
-    return jax.tree.map(taken, constants, batched[0]), jax.tree.map(taken, carry, batched[1])
