@@ -31,7 +31,7 @@ NUM_RATES, LONG, SHORT = 64, 22, 2
 
 def main() -> None:
     rows = [_networks(network.images())]
-    rows += [_devices(num_features) for num_features in (20, 100)]
+    rows += [_devices(*size) for size in ((100_000, 20), (100_000, 100), (20_000, 784))]
     save("What does a configuration cost in a sweep?", "epoch and configuration", rows)
 
 
@@ -96,8 +96,8 @@ def _fit(inputs, labels, epochs):
         return model.fit(inputs, labels).loss_curve_
 
 
-def _devices(num_features: int):
-    data = problems.classification(100_000, num_features)
+def _devices(num_examples: int, num_features: int):
+    data = problems.classification(num_examples, num_features)
     params = jgd.models.linear.init(None, num_features)
     space = jgd.grid(learning_rate=np.logspace(-4, -1, NUM_RATES))
 
@@ -127,7 +127,7 @@ def _devices(num_features: int):
             ("one device", jax.make_mesh((1,), ("lanes",))),
         )
     ]
-    work = f"{NUM_RATES} learning rates, 100,000 x {num_features}"
+    work = f"{NUM_RATES} learning rates, {num_examples:,} x {num_features}"
     return compare(work, competitors, {"one device": 1.6})
 
 
