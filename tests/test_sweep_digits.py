@@ -1,26 +1,18 @@
 """The search over digits, with fewer draws and seeds."""
 
-import importlib.util
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-mpl.use("Agg")
+from tests import scripts
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "sweep_digits.py"
+mpl.use("Agg")
 
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("sweep_digits", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return scripts.load("sweep_digits")
 
 
 def test_the_parts_hold_every_image_once(script):

@@ -1,26 +1,18 @@
 """The worked example, judged by numpy and scikit-learn."""
 
-import importlib.util
-from pathlib import Path
-
 import matplotlib as mpl
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-mpl.use("Agg")
+from tests import scripts
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "worked_example.py"
+mpl.use("Agg")
 
 
 @pytest.fixture(scope="module")
 def script():
-    specification = importlib.util.spec_from_file_location("worked_example", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return scripts.load("worked_example")
 
 
 @pytest.fixture(scope="module")
