@@ -12,6 +12,13 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core
 
+# What JAX raises where Python wants the value of a number that is traced.
+WANTS_A_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
 
 class Program(NamedTuple):
     """A function as the operations that JAX traced.

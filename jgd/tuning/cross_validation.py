@@ -295,4 +295,4 @@ def _scores(score: Callable, fits: Fit, data: Any, numbers: np.ndarray) -> np.nd
 @functools.partial(jax.jit, static_argnums=0)
 def _scores_of_fold(score: Callable, params_and_status: tuple, held_out: Any) -> jax.Array:
     params, status = params_and_status
-    return judged(jax.vmap(lambda p: score(p, held_out))(params), status)
+    return judged(lambda params: score(params, held_out), params, status)

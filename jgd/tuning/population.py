@@ -88,10 +88,11 @@ class Population:
         """How many went on from another, how many lines are left, and how the fits ended."""
         rounds, members = self.scores.shape
         copied = int(np.sum(self.parents != np.arange(members)))
+        times = "once" if copied == 1 else f"{copied} times"
         lines = len(np.unique(_ancestors(self.parents)[0]))
         last = Space({name: values[-1] for name, values in self.configs.items()})
         return (
-            f"{members} members, {rounds} rounds: {copied} times one went on from another; those at the "
+            f"{members} members, {rounds} rounds: {times} one went on from another; those at the "
             f"end descend from {lines} of the start.\n"
             f"{explain_lanes(last, np.asarray(self.fits.status))}"
         )

@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
-from jgd.program import Program, trace
+from jgd.program import WANTS_A_VALUE, Program, trace
 from jgd.tree import is_whole
 
 CACHE_BYTES = 2**20  # params and memory of the rules of the lanes of a core: beyond, its caches spill
@@ -40,7 +40,7 @@ def lifted(train: Callable, *arguments: Any) -> Program:
     """
     try:
         program = trace(train, *arguments)
-    except jax.errors.ConcretizationTypeError as error:
+    except WANTS_A_VALUE as error:
         raise ValueError(
             "train uses a traced number where Python must know its value: as a shape, an int, a "
             "condition. Mark that axis of the space with jgd.static([...]), or keep to jnp.where and "

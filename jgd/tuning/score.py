@@ -8,12 +8,13 @@ import jax.numpy as jnp
 
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
+from jgd.program import WANTS_A_VALUE
 
 
 def scores_of(score: Callable | None, fits: Fit) -> jax.Array:
     """The score of each of [K] fits, by default `negative_loss`; -inf where it diverged or is NaN."""
     check_score(score or negative_loss, "Fit -> scalar")
-    return judged(jax.vmap(score or negative_loss)(fits), fits.status)
+    return judged(score or negative_loss, fits, fits.status)
 
 
 def scores_after(score: Callable | None, fits: Fit, before: jax.Array) -> jax.Array:
@@ -21,8 +22,15 @@ def scores_after(score: Callable | None, fits: Fit, before: jax.Array) -> jax.Ar
     return jnp.where((fits.epochs == 0) & jnp.isfinite(before), before, scores_of(score, fits))
 
 
-def judged(scores: Any, status: jax.Array) -> jax.Array:
-    """Scores [K], one for each fit; -inf where it diverged or its score is NaN."""
+def judged(score: Callable, fits: Any, status: jax.Array) -> jax.Array:
+    """`score` of each of [K] fits or parts of them; -inf where it diverged or its score is NaN."""
+    try:
+        scores = jax.vmap(score)(fits)
+    except WANTS_A_VALUE as error:
+        raise ValueError(
+            "score wants the value of a number where it is traced, as float(), if and NumPy do. Keep to "
+            "jax.numpy and jnp.where: the scores of all fits are computed in one program."
+        ) from error
     if not isinstance(scores, jax.Array) or scores.shape != status.shape:
         came = jax.tree.map(lambda x: x.shape[1:], scores)
         raise ValueError(f"score returns arrays of shape {came} for a fit, but one scalar is wanted.")

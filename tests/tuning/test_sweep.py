@@ -161,6 +161,12 @@ SPACE = jgd.grid(learning_rate=RATES)
             ),
             "static",
         ),
+        (
+            lambda: jgd.sweep(
+                lambda config: train([config][config["learning_rate"].astype(int)]), SPACE
+            ),
+            "static",
+        ),
         (lambda: jgd.sweep(train, SPACE).fit(4), "from 0 to 3"),
         (lambda: jgd.sweep(train, SPACE).best(lambda fit: fit.params["weights"]), "scalar is wanted"),
         (lambda: jgd.sweep(train, SPACE).best(lambda fit: jnp.nan), "none of the 4 fits"),
