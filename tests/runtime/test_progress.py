@@ -99,6 +99,7 @@ def test_configurations_of_programs_that_were_not_begun_are_left_out(monkeypatch
     assert found.fit(3).epochs == 1
 
 
+@pytest.mark.exhaustive
 def test_the_bar_tells_lanes_best_and_epochs(capsys):
     found = swept(show=True, chunk=3)
     told = capsys.readouterr().out
@@ -124,6 +125,7 @@ def forgets(config, epochs, state):
     return train(config, epochs, None)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("run", "message"),
     [

@@ -65,6 +65,7 @@ def test_fits_and_scores_are_those_one_by_one(space, devices):
     assert_fits_are_those_one_by_one(validated(space, mesh=mesh))
 
 
+@pytest.mark.exhaustive
 def test_one_trace_serves_all_folds_and_configurations():
     chex.clear_trace_counter()
     counted = chex.assert_max_traces(train, n=1)
@@ -127,6 +128,7 @@ def test_classes_are_found_where_there_are_some(targets, stratify, is_stratified
     assert all(table.tolist() == [5, 5] for table in tables) == is_stratified
 
 
+@pytest.mark.exhaustive
 def test_given_folds_are_those_of_scikit_learn():
     groups = np.arange(cases.NUM_EXAMPLES) // 13
     found = validated(jgd.grid(learning_rate=[0.1]), folds=groups, key=None)
@@ -141,6 +143,7 @@ RARE = {"x": np.zeros((20, 2)), "y": np.array([0] * 10 + [1] * 7 + [2] * 3)}
 OUT_OF_SIGHT = np.array([0, 1] * 8 + [0] + [1] * 3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("run", "message"),
     [

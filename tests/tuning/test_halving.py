@@ -95,6 +95,7 @@ def test_what_diverged_is_never_kept_while_another_is_finite():
     assert "4 reached 1 epoch, 3 reached 2 epochs" in found.explain()
 
 
+@pytest.mark.exhaustive
 def test_records_hold_the_rung_and_its_score():
     found = jgd.successive_halving(train, SPACE, rungs=(1, 3), keep=0.5)
     rows = found.records()
@@ -112,6 +113,7 @@ def test_seeds_and_batch_sizes_may_be_axes():
     np.testing.assert_array_equal(found.rungs, reached)
 
 
+@pytest.mark.exhaustive
 def test_scores_that_tell_nothing_are_said():
     batch = lambda config, epochs, state: cases.fit(  # noqa: E731
         jgd.sgd(config["learning_rate"]), None, data=ROWS, epochs=epochs, state=state
@@ -149,6 +151,7 @@ def runs_too_long(config, epochs, state):
 HALVE = functools.partial(jgd.successive_halving, train, SPACE)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("run", "message"),
     [

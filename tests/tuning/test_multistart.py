@@ -30,6 +30,7 @@ def init(key):
     return jax.random.uniform(key, (2,), float, -4, 4)
 
 
+@pytest.mark.exhaustive
 def test_the_four_minima_of_himmelblau_are_found():
     found = jgd.multistart(train, init, KEY, 40)
     assert len(found.counts) == 4
@@ -62,6 +63,7 @@ def descend(params):
     )
 
 
+@pytest.mark.exhaustive
 def test_the_best_is_the_deeper_valley_and_what_diverged_is_in_none():
     def start(key):
         return {"x": jnp.where(jax.random.bernoulli(key, 0.2), 1e20, jax.random.normal(key))}
@@ -82,6 +84,7 @@ def test_the_best_is_the_deeper_valley_and_what_diverged_is_in_none():
     assert "DIVERGED" in text
 
 
+@pytest.mark.exhaustive
 def test_ends_that_do_not_come_together_are_said():
     def barely(params):
         return jgd.batch_descent(
@@ -98,6 +101,7 @@ def test_one_trace_serves_all_starts():
     jgd.multistart(chex.assert_max_traces(train, n=1), init, KEY, 7)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("run", "message"),
     [

@@ -70,6 +70,7 @@ def test_members_are_the_fits_of_their_lineages_one_by_one(space):
             assert float(-fit.history.loss[-1]) == pytest.approx(found.scores[-1, place], rel=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_worst_copy_the_best_and_no_other():
     found = trained(rounds=6, epochs=1, exploit=0.3)
     rates = np.asarray(found.configs["learning_rate"])
@@ -138,6 +139,7 @@ def test_one_that_has_ended_keeps_its_score_and_its_place():
     assert np.isfinite(found.scores).all()
 
 
+@pytest.mark.exhaustive
 def test_records_and_words():
     found = trained()
     rows = found.records()
@@ -153,6 +155,7 @@ def test_records_and_words():
     assert found.explain().startswith("10 members, 4 rounds: ")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("run", "message"),
     [
