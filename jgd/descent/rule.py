@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import numpy as np
 import optax
 from jax.tree_util import Partial
 
@@ -19,6 +20,10 @@ RANGES: dict[str, tuple[Callable, str]] = {
     "eps_root": (lambda x: x >= 0, "a number >= 0"),
     "initial_scale": (lambda x: x >= 0, "a number >= 0"),
     "initial_accumulator_value": (lambda x: x >= 0, "a number >= 0"),
+    "decrease": (lambda x: (x > 0) & (x < 1), "a number between 0 and 1"),
+    "memory": (lambda x: x >= 1, "a number of steps >= 1"),
+    "minimum": (lambda x: ~np.isnan(x), "a number, or None to have it estimated,"),
+    "damping": (lambda x: x > 0, "a number > 0"),
 }
 
 

@@ -60,7 +60,9 @@ def sgd(learning_rate, momentum=None, nesterov=False) -> optax.GradientTransform
     Sutskever et al. (2013), eq. 3-4.
     """
     _check_nesterov(nesterov, momentum)
-    return make_rule("sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum)
+    return make_rule(
+        "sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum
+    )
 
 
 def _init_sgd(numbers, nesterov, params):

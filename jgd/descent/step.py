@@ -33,6 +33,18 @@ class Position(NamedTuple):
     rule_state: Any
 
 
+def has_kinks(objective: Objective) -> bool:
+    """Whether a penalty is applied by its proximal map, not differentiated."""
+    return objective.penalty is not None and not objective.penalty.smooth
+
+
+def _for_kinks(objective: Objective) -> dict[str, Callable]:
+    """What a rule that tries its steps needs beside `value_fn`, to see where the proximal map leads."""
+    if not has_kinks(objective):
+        return {}
+    return {"prox_fn": objective.penalty.prox, "penalty_fn": objective.penalty.value}
+
+
 def smooth_penalty(objective: Objective, params: Any) -> jax.Array | float:
     """Value of the penalty if descent differentiates it, 0.0 if it is none or applied by its prox."""
     penalty = objective.penalty
@@ -84,9 +96,10 @@ def move(
         value=mean_loss + smooth_penalty(objective, params),
         grad=grads,
         value_fn=lambda p: mean_loss_at(p) + smooth_penalty(objective, p),
+        **_for_kinks(objective),
     )
     new_params = optax.apply_updates(params, updates)
-    if objective.penalty is not None and not objective.penalty.smooth:
+    if has_kinks(objective):
         new_params = objective.penalty.prox(new_params, learning_rate(new_rule_state))
     # Some rules of optax widen their state; a scan wants what it was given.
     return jax.tree.map(

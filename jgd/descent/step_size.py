@@ -1,0 +1,343 @@
+"""Rules that choose the length of their steps, by what the objective does along them.
+
+Each tries the step, looks at the objective where it leads (one more evaluation, without a gradient),
+and takes the step or stays. There is no inner loop: a step that is refused makes the next one shorter,
+so that a scan, a `vmap` and a mini-batch have one and the same program at every step. Where nothing is
+gained however short the steps get, `stalled` is True in the state, and the descent ends as STALLED.
+
+Other line searches (strong Wolfe: `optax.scale_by_zoom_linesearch`) come from optax as they are. The
+constant `1 / L` is `jgd.sgd(1 / jgd.curvature.sharpness(...))`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jgd.descent.rule import make_rule, scaled
+from jgd.tree import select
+
+ROUNDING = 8  # spacings of floats by which the values of two sums may differ and be the same
+REFUSED_IN_A_ROW = 64  # then a step has been shortened by 1e-10 at least, in vain
+
+
+class Trial(NamedTuple):
+    """A step that was tried.
+
+    Attributes:
+      updates: what the step adds to the params, before the proximal map.
+      promise: `rate |gradient|²`: what the step would gain if the objective were a plane.
+      before: objective before the step.
+      after: objective after it.
+      rounding: by which two values of the objective may differ and be the same.
+    """
+
+    updates: Any
+    promise: jax.Array
+    before: jax.Array
+    after: jax.Array
+    rounding: jax.Array
+
+
+def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty_fn=None, **extra_args):
+    """The trial of a step of length `rate` along the scaled gradient."""
+    updates = scaled(-rate, _times(scale, grads))
+    landed = optax.apply_updates(params, updates)
+    before, after_fn = value, value_fn
+    if prox_fn is not None:
+        landed = prox_fn(landed, rate)
+        before, after_fn = value + penalty_fn(params), lambda p: value_fn(p) + penalty_fn(p)
+    step = jax.tree.map(jnp.subtract, landed, params)
+    promise = _inner(step, _over(step, scale)) / jnp.where(rate > 0, rate, 1)
+    before = jnp.asarray(before)
+    rounding = ROUNDING * jnp.finfo(before.dtype).eps * jnp.abs(before)
+    numbers = promise, before, after_fn(landed), rounding
+    return Trial(updates, *(jnp.asarray(x, rate.dtype) for x in numbers))
+
+
+def armijo(
+    learning_rate=1.0, decrease=0.5, memory=64, scale=None
+) -> optax.GradientTransformationExtraArgs:
+    """Stochastic Armijo: `p -= rate * g`, the rate raised while steps gain what they promise.
+
+    A step promises `rate |g|²` and gains `f(p) - f(p - rate g)` on its own batch. The rate grows by
+    `e^(1/memory)` a step while gains, averaged over the last `memory` steps, are at least `decrease`
+    of promises, and shrinks by it otherwise: means, since of single examples the easy ones would
+    allow any rate. A step that raises the loss of its own batch is not taken.
+
+    Where batches are noisy a rate that is safe still leaves the loss hovering. So the loss is compared
+    in phases, each half as long again as the one before: where it has not fallen from one to the next by
+    half of its standard error, the rate may not exceed half of what it is from then on.
+
+    Args:
+      learning_rate: rate of the first step, a number >= 0; only a start.
+      decrease: share of the promise that is asked for, between 0 and 1; of a quadratic 1/2 gives the
+        rate `1 / curvature`.
+      memory: number of steps of the means and of the first phase; best those of an epoch.
+      scale: pytree like the params, or None: steps go along `scale * g`, for params of unlike
+        curvature. With a penalty that has kinks, None.
+
+    Returns:
+      A rule. It evaluates the objective, so the batch size must not be traced.
+
+    Raises:
+      ValueError: a number is out of its range; the learning rate is a schedule.
+
+    >>> def loss(params, example):
+    ...     return jnp.sum(jnp.array([1.0, 30.0]) * (params - example) ** 2)
+    >>> fit = jgd.minibatch_descent(jgd.objective(loss), jnp.ones(2), jnp.zeros((64, 2)), batch_size=8,
+    ...                             rule=armijo(100.0, memory=8), epochs=20, key=jax.random.key(0))
+    >>> bool(jnp.abs(fit.params).max() < 1e-2)
+    True
+
+    Source: Armijo (1966); Vaswani et al. (2019), "Painless stochastic gradient", for batches; Pflug
+    (1983) for rates that are halved where the steps have become noise.
+    """
+    _check_no_schedule("armijo", learning_rate)
+    return make_rule(
+        "armijo", _init_armijo, _update_armijo, learning_rate, scale, decrease=decrease, memory=memory
+    )
+
+
+class Phase(NamedTuple):
+    """The losses of a number of steps, and those of the phase before."""
+
+    length: jax.Array
+    num_steps: jax.Array
+    mean: jax.Array
+    squares: jax.Array
+    last_mean: jax.Array
+    last_error: jax.Array
+
+
+class ArmijoState(NamedTuple):
+    """What `armijo` remembers.
+
+    Attributes:
+      learning_rate: of the step just done; 0 where it was refused.
+      next_rate: of the step to come.
+      bound: what the rate may not exceed.
+      gain: running mean of what steps gained.
+      promise: running mean of what they promised.
+      refused: number of steps refused in a row.
+      stalled: whether so many were that no step will be found.
+      phase: a `Phase`.
+    """
+
+    learning_rate: jax.Array
+    next_rate: jax.Array
+    bound: jax.Array
+    gain: jax.Array
+    promise: jax.Array
+    refused: jax.Array
+    stalled: jax.Array
+    phase: Phase
+
+
+def _init_armijo(numbers, scale, params):
+    rate = numbers["learning_rate"]
+    zero = jnp.zeros_like(rate)
+    return ArmijoState(
+        learning_rate=rate,
+        next_rate=rate,
+        bound=jnp.full_like(rate, jnp.inf),
+        gain=zero,
+        promise=zero,
+        refused=jnp.zeros((), jnp.int32),
+        stalled=jnp.zeros((), bool),
+        phase=Phase(numbers["memory"], zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
+    )
+
+
+def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
+    rate = state.next_rate
+    trial = _try_step(rate, scale, grads, params, **_evaluations("armijo", evaluated))
+    taken = trial.after <= trial.before + trial.rounding  # of NaN it is False
+    forgets = 1 / numbers["memory"]
+    # A step that went wild counts as one that lost a few times what it promised.
+    gain = jnp.maximum(jnp.nan_to_num(trial.before - trial.after, nan=-jnp.inf), -9 * trial.promise)
+    # Gains of steps of unlike length compare by the unit of the rate.
+    gain, promise = (
+        (1 - forgets) * old + forgets * new / jnp.where(rate > 0, rate, 1)
+        for old, new in ((state.gain, gain), (state.promise, trial.promise))
+    )
+    refused = jnp.where(taken, 0, state.refused + 1)
+    growth = jnp.exp(jnp.where(gain >= numbers["decrease"] * promise, forgets, -forgets))
+    growth = jnp.where(trial.promise > trial.rounding, growth, 1)
+    growth = jnp.where(taken, growth, jnp.where(refused > 1, 0.5, jnp.exp(-forgets)))
+    phase, hovers = _phase_after(state.phase, trial.before)
+    bound = jnp.where(hovers, jnp.minimum(state.bound, rate) / 2, state.bound)
+    state = ArmijoState(
+        learning_rate=jnp.where(taken, rate, 0),
+        next_rate=jnp.minimum(rate * growth, bound),
+        bound=bound,
+        gain=gain,
+        promise=promise,
+        refused=refused,
+        stalled=refused >= REFUSED_IN_A_ROW,
+        phase=phase,
+    )
+    return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
+
+
+def _phase_after(phase: Phase, loss) -> tuple[Phase, jax.Array]:
+    """The phase with one more loss, or a new one; and whether the loss hovers, at the end of one."""
+    num = phase.num_steps + 1
+    mean = phase.mean + (loss - phase.mean) / num
+    squares = phase.squares + (loss - phase.mean) * (loss - mean)
+    error = squares / num**2
+    ends = num >= phase.length
+    hovers = ends & (mean > phase.last_mean - jnp.sqrt(error + phase.last_error) / 2)
+    fresh = Phase(1.5 * phase.length, *(jnp.zeros_like(num),) * 3, mean, error)
+    return select(ends, fresh, phase._replace(num_steps=num, mean=mean, squares=squares)), hovers
+
+
+def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformationExtraArgs:
+    """Barzilai-Borwein: `p -= rate * g`, the rate from the change of the gradient over the last step.
+
+    With `s` the last step and `y` the change of the gradient over it, the rate is `s·s / s·y`, or
+    `s·y / y·y` where that is less than half of it. The objective may rise now and then, which makes the
+    method fast, but not above a running mean of its values: a step that does is refused, and a shorter
+    one is tried next. For batch descent: mini-batches differ by more than steps do.
+
+    Args:
+      learning_rate: rate of the first step, a number > 0; only a start.
+      scale: pytree like the params, or None: steps go along `scale * g`, for params of unlike
+        curvature. With a penalty that has kinks, None.
+
+    Returns:
+      A rule. It evaluates the objective, so the batch size must not be traced.
+
+    Raises:
+      ValueError: a number is out of its range; the learning rate is a schedule.
+
+    >>> def loss(params, example):
+    ...     return jnp.sum(jnp.array([1.0, 30.0, 1000.0]) * (params - example) ** 2)
+    >>> fit = jgd.batch_descent(jgd.objective(loss), jnp.ones(3), jnp.zeros((1, 3)),
+    ...                         rule=barzilai_borwein(), epochs=40)
+    >>> bool(jnp.abs(fit.params).max() < 1e-4)
+    True
+
+    Source: Barzilai and Borwein (1988); Zhou, Gao and Dai (2006) for the choice of the two; Zhang and
+    Hager (2004) for the running mean; Wright, Nowak and Figueiredo (2009) with a proximal map.
+    """
+    _check_no_schedule("barzilai_borwein", learning_rate)
+    return make_rule(
+        "barzilai_borwein", _init_barzilai_borwein, _update_barzilai_borwein, learning_rate, scale
+    )
+
+
+class BarzilaiBorweinState(NamedTuple):
+    """What `barzilai_borwein` remembers.
+
+    Attributes:
+      learning_rate: of the step just done; 0 where it was refused.
+      next_rate: of the last step taken, or shorter after a refusal.
+      params: before the last step taken.
+      grads: there.
+      reference: running mean of the objective.
+      weight: sum of weights in that mean; 0 before the first step.
+      refused: number of steps refused in a row.
+      stalled: whether so many were that no step will be found.
+    """
+
+    learning_rate: jax.Array
+    next_rate: jax.Array
+    params: Any
+    grads: Any
+    reference: jax.Array
+    weight: jax.Array
+    refused: jax.Array
+    stalled: jax.Array
+
+
+MEMORY_OF_VALUES = 0.85
+SUFFICIENT = 1e-4  # share of its promise that a step must gain on the running mean
+LARGEST_CHANGE = 100.0  # of the rate from one step to the next
+
+
+def _init_barzilai_borwein(numbers, scale, params):
+    rate = numbers["learning_rate"]
+    zero = jnp.zeros_like(rate)
+    return BarzilaiBorweinState(
+        learning_rate=rate,
+        next_rate=rate,
+        params=params,
+        grads=optax.tree.zeros_like(params),
+        reference=zero,
+        weight=zero,
+        refused=jnp.zeros((), jnp.int32),
+        stalled=jnp.zeros((), bool),
+    )
+
+
+def _update_barzilai_borwein(numbers, scale, grads, state, params=None, **evaluated):
+    evaluated = _evaluations("barzilai_borwein", evaluated)
+    rate = _spectral_rate(state, scale, grads, params)
+    trial = _try_step(rate, scale, grads, params, **evaluated)
+    arrived = state.refused == 0  # else the params are those of the step before, whose value is in
+    weight = jnp.where(arrived, MEMORY_OF_VALUES * state.weight + 1, state.weight)
+    newest = jnp.where(arrived, 1 / weight, 0)
+    reference = (1 - newest) * state.reference + newest * trial.before
+    taken = trial.after <= reference - SUFFICIENT * trial.promise + trial.rounding
+    # Of the parabola through value, slope and new value the lowest point is here.
+    lowest = trial.promise / (2 * (trial.promise - (trial.before - trial.after)))
+    shorter = rate * jnp.clip(jnp.nan_to_num(lowest), 0.1, 0.5)
+    refused = jnp.where(taken, 0, state.refused + 1)
+    came_from, grads_there = select(taken, (params, grads), (state.params, state.grads))
+    state = BarzilaiBorweinState(
+        learning_rate=jnp.where(taken, rate, 0),
+        next_rate=jnp.where(taken, rate, shorter),
+        params=came_from,
+        grads=grads_there,
+        reference=reference,
+        weight=weight,
+        refused=refused,
+        stalled=refused >= REFUSED_IN_A_ROW,
+    )
+    return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
+
+
+def _spectral_rate(state: BarzilaiBorweinState, scale, grads, params):
+    """The rate of Barzilai and Borwein; the one at hand at first, after a refusal, and at rest."""
+    s = jax.tree.map(jnp.subtract, params, state.params)
+    y = jax.tree.map(jnp.subtract, grads, state.grads)
+    ss, sy, yy = _inner(s, _over(s, scale)), _inner(s, y), _inner(y, _times(scale, y))
+    bends = sy > 0
+    long, short = ss / jnp.where(bends, sy, 1), sy / jnp.where(yy > 0, yy, 1)
+    # Along a line that bends down or not at all, no length is the right one: a longer one is tried.
+    factor = jnp.where(bends, jnp.where(short < long / 2, short, long) / state.next_rate, 2)
+    factor = jnp.clip(factor, 1 / LARGEST_CHANGE, LARGEST_CHANGE)
+    has_moved = (state.weight > 0) & (state.refused == 0) & (ss > 0)
+    return jnp.where(has_moved, state.next_rate * factor.astype(state.next_rate.dtype), state.next_rate)
+
+
+def _evaluations(name: str, extra_args: dict) -> dict:
+    if "value" not in extra_args or "value_fn" not in extra_args:
+        raise ValueError(
+            f"{name} has no value and value_fn, but wants both in `update`, to look where a step leads. "
+            "jgd.descend gives them to it; so does update(..., value=loss, value_fn=function)."
+        )
+    return extra_args
+
+
+def _check_no_schedule(name: str, learning_rate: Callable | Any) -> None:
+    if callable(learning_rate):
+        raise ValueError(
+            f"{name}: learning_rate is a schedule, but a number is wanted, for the first step: this "
+            "rule chooses the others by itself. With a schedule use jgd.sgd."
+        )
+
+
+def _times(scale, tree):
+    return tree if scale is None else jax.tree.map(lambda s, x: s.astype(x.dtype) * x, scale, tree)
+
+
+def _over(tree, scale):
+    return tree if scale is None else jax.tree.map(lambda x, s: x / s.astype(x.dtype), tree, scale)
+
+
+def _inner(a, b) -> jax.Array:
+    return optax.tree.vdot(a, b)
