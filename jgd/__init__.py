@@ -22,10 +22,12 @@ from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.runtime.progress import sweep_with_progress
+from jgd.tuning import curvature
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.multistart import Multistart, multistart
+from jgd.tuning.noise import GradientNoise, gradient_noise
 from jgd.tuning.population import Population, population_based_training
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
 from jgd.tuning.sweep import Sweep, sweep
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CrossValidation",
     "Fit",
+    "GradientNoise",
     "Halving",
     "History",
     "Hyperband",
@@ -50,9 +53,11 @@ __all__ = [
     "batch_descent",
     "choice",
     "cross_validate",
+    "curvature",
     "descend",
     "explain",
     "features",
+    "gradient_noise",
     "grid",
     "hyperband",
     "integers",

@@ -24,7 +24,7 @@ PUBLIC = {
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
         *("hyperband", "population_based_training", "sweep_with_progress"),
-        *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
+        *("auto_rule", "diagnose", "gradient_noise", "sufficient_statistics", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
@@ -32,6 +32,10 @@ PUBLIC = {
         *("softmax", "hinge", "squared_hinge"),
     ),
     "penalties.": ("l1", "l2", "elastic_net", "group_l1", "nonnegative", "box", "l2_ball", "simplex"),
+    "curvature.": (
+        *("hessian_vector_product", "extreme_eigenvalues", "sharpness", "condition_number"),
+        *("feature_curvature", "spectral_density"),
+    ),
     "stop.": ("gradient_norm", "plateau"),
     "models.": (
         f"{model}.{part}"
@@ -47,6 +51,7 @@ PUBLIC = {
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
+CLASSES += ["GradientNoise", "curvature.Extremes", "curvature.Density"]
 CLASSES += ["penalties.Penalty", "models.Model"]
 
 
