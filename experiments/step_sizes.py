@@ -105,7 +105,9 @@ def digits(is_network: bool) -> Problem:
     images, labels = load_digits(return_X_y=True)
     data = {"x": jnp.asarray(images / 16, float), "y": jnp.asarray(labels)}
     if is_network:
-        return Problem(jgd.objective(network), jgd.models.mlp.init(jax.random.key(1), (64, 32, 10)), data)
+        return Problem(
+            jgd.objective(network), jgd.models.mlp.init(jax.random.key(1), (64, 32, 10)), data
+        )
     return Problem(jgd.objective(classes), jgd.models.linear.init(None, 64, 10), data)
 
 
@@ -183,9 +185,7 @@ def race(name: str, variant: str, key=KEY) -> Race:
     curves = np.asarray(swept.fits.history.evaluation, float)
     start = float(jgd.value(problem.objective, problem.params, problem.data))
     lowest = np.nanmin(curves[:, -1])
-    rule = jgd.auto_rule(
-        problem.objective, problem.params, problem.data, batch_size=batch_size, key=key
-    )
+    rule = jgd.auto_rule(problem.objective, problem.params, problem.data, batch_size=batch_size, key=key)
     fit = train(problem, batch_size, rule, epochs, key)
     curve = np.asarray(fit.history.evaluation, float)
     best, auto, rates = {}, {}, {}
@@ -247,7 +247,9 @@ def draw(races: list[Race]):
         ax.plot(ratios, [places[r.problem] + 0.2 * (1 - shift) for r in mine], marker, label=variant)
     ax.set(xscale="log", xlim=(0.03, 10), yticks=list(places.values()), yticklabels=list(places))
     ax.set_xticks([0.1, 0.3, 1, 3], ["1/10", "1/3", "1", "3"])
-    ax.set_xlabel(f"epochs of jgd.auto_rule by those of the best of {len(RATES)} constant learning rates")
+    ax.set_xlabel(
+        f"epochs of jgd.auto_rule by those of the best of {len(RATES)} constant learning rates"
+    )
     ax.set_title("No number from anybody: 99% of the way down")
     ax.legend(loc="lower left")
     return figure

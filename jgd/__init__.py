@@ -16,13 +16,16 @@ from jgd.descent.loop import (
     stochastic_descent,
 )
 from jgd.descent.order import order
+from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
 from jgd.descent.status import Status, explain
+from jgd.descent.step_size import armijo, barzilai_borwein
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning import curvature
+from jgd.tuning.auto import auto_rule
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
@@ -50,6 +53,9 @@ __all__ = [
     "Sweep",
     "adagrad",
     "adam",
+    "armijo",
+    "auto_rule",
+    "barzilai_borwein",
     "batch_descent",
     "choice",
     "cross_validate",
@@ -69,6 +75,7 @@ __all__ = [
     "objective",
     "order",
     "penalties",
+    "polyak",
     "population_based_training",
     "rmsprop",
     "sample",

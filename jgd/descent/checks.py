@@ -74,7 +74,7 @@ def checked_arguments(
     num_examples = check_data(data)
     weights = checked_weights(weights, num_examples)
     _check_epochs(epochs)
-    static_size, traced_size = _split_batch_size(batch_size, num_examples)
+    static_size, traced_size = split_batch_size(batch_size, num_examples)
     if getattr(state, "key", None) is not None:
         key = state.key
     is_batch = static_size is None and traced_size is None
@@ -111,7 +111,7 @@ def _check_epochs(epochs) -> None:
         )
 
 
-def _split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Array | None]:
+def split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Array | None]:
     """The batch size as (static, traced): one of them is None, both where a batch is everything."""
     wanted = f"a whole number from 1 to {num_examples}, the number of examples in data"
     if batch_size is None:

@@ -33,7 +33,7 @@ class GradientNoise(NamedTuple):
     noise_scale: jax.Array
 
 
-class _Moments(NamedTuple):
+class Moments(NamedTuple):
     """How many gradients have been seen, their mean [P] and the sum of squares about it [P]."""
 
     num: jax.Array
@@ -85,7 +85,7 @@ def gradient_noise(
 def _gradient_noise(objective, params, data, weights, *, block) -> GradientNoise:
     loss_dtype(objective.loss, params, data)  # raises where the loss is no scalar
     flat, unravel = ravel_pytree(params)
-    moments = _moments(objective.loss, params, data, weights, block)
+    moments = moments_of(objective.loss, params, data, weights, block)
     grads = smooth_gradient(objective, params, unravel(moments.mean.astype(flat.dtype)))
     gradient_norm = norm(proximal_gradient(objective, params, grads)).astype(moments.mean.dtype)
     variance = jnp.sum(moments.squares) / jnp.maximum(moments.num, 1)
@@ -95,7 +95,7 @@ def _gradient_noise(objective, params, data, weights, *, block) -> GradientNoise
     return GradientNoise(gradient_norm, variance, noise_scale)
 
 
-def _moments(loss, params, data, weights, block) -> _Moments:
+def moments_of(loss, params, data, weights, block=None) -> Moments:
     """Moments of all gradients, merged block by block: no difference of large sums is ever taken."""
     num_examples = jax.tree.leaves(data)[0].shape[0]
     flat, _ = ravel_pytree(params)
@@ -114,11 +114,11 @@ def _moments(loss, params, data, weights, block) -> _Moments:
         fresh = start + jnp.arange(block) >= position * block
         return _merged(moments, _moments_of_block(loss, params, rows, row_weights * fresh)), None
 
-    nothing = _Moments(jnp.zeros((), wide(flat.dtype)), *[jnp.zeros(flat.size, wide(flat.dtype))] * 2)
+    nothing = Moments(jnp.zeros((), wide(flat.dtype)), *[jnp.zeros(flat.size, wide(flat.dtype))] * 2)
     return lax.scan(add_block, nothing, jnp.arange(-(-num_examples // block)))[0]
 
 
-def _moments_of_block(loss, params, rows, weights) -> _Moments:
+def _moments_of_block(loss, params, rows, weights) -> Moments:
     def gradient(row):
         flat, _ = ravel_pytree(jax.grad(loss)(params, row))
         return flat.astype(wide(flat.dtype))
@@ -129,12 +129,12 @@ def _moments_of_block(loss, params, rows, weights) -> _Moments:
     count = jnp.sum(counts, dtype=gradients.dtype)
     mean = jnp.sum(gradients, axis=0) / jnp.maximum(count, 1)
     squares = jnp.sum(jnp.where(counts, jnp.square(gradients - mean), 0), axis=0)
-    return _Moments(count, mean, squares)
+    return Moments(count, mean, squares)
 
 
-def _merged(one: _Moments, other: _Moments) -> _Moments:
+def _merged(one: Moments, other: Moments) -> Moments:
     num = one.num + other.num
     share = other.num / jnp.maximum(num, 1)
     apart = other.mean - one.mean
     mean = one.mean + share * apart
-    return _Moments(num, mean, one.squares + other.squares + share * one.num * jnp.square(apart))
+    return Moments(num, mean, one.squares + other.squares + share * one.num * jnp.square(apart))
