@@ -33,7 +33,7 @@ def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTra
     Args:
       minimum: smallest value of the objective, or of the loss of a batch; a number, or None: then it is
         taken to lie below the lowest value so far, by a gap that grows where that is reached and is
-        halved where it is not. None is for batch descent, where values of steps compare.
+        halved where the value rose. None is for batch descent, where values of steps compare.
       learning_rate: the largest rate allowed, a number > 0.
       damping: number > 0; 1/2 is the longest step that is safe for a convex function.
 
@@ -55,8 +55,8 @@ def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTra
     """
     if callable(learning_rate):
         raise ValueError(
-            "polyak: learning_rate is a schedule, but a number is wanted, the largest rate allowed: this "
-            "rule chooses its rate by itself. With a schedule use jgd.sgd."
+            "polyak: learning_rate is a schedule, but a number is wanted, the largest rate allowed: "
+            "this rule chooses its rate by itself. With a schedule use jgd.sgd."
         )
     return make_rule("polyak", _init, _update, learning_rate, minimum=minimum, damping=damping)
 
@@ -70,7 +70,7 @@ def _init(numbers, params) -> PolyakState:
 
 def _update(numbers, grads, state, params=None, *, value, **extra_args):
     value = jnp.asarray(value, state.learning_rate.dtype)
-    minimum, state = numbers["minimum"], state
+    minimum = numbers["minimum"]
     if minimum is None:
         state = _estimate(state, value)
         minimum = state.lowest - state.gap
@@ -83,7 +83,7 @@ def _update(numbers, grads, state, params=None, *, value, **extra_args):
 def _estimate(state: PolyakState, value) -> PolyakState:
     """The gap: at first the value itself, as if the minimum were 0."""
     is_first = jnp.isnan(state.gap)
-    reached = value <= state.lowest - state.gap
-    gap = jnp.where(reached, 1.5 * state.gap, state.gap / 2)
+    reached, fell = value <= state.lowest - state.gap, value < state.lowest
+    gap = state.gap * jnp.where(reached, 1.5, jnp.where(fell, 1, 0.5))
     gap = jnp.where(is_first, jnp.where(value == 0, 1, jnp.abs(value)), gap)
     return state._replace(lowest=jnp.minimum(state.lowest, value), gap=gap)

@@ -20,7 +20,11 @@ from jgd.descent.rule import make_rule, scaled
 from jgd.tree import select
 
 ROUNDING = 8  # spacings of floats by which the values of two sums may differ and be the same
-REFUSED_IN_A_ROW = 64  # then a step has been shortened by 1e-10 at least, in vain
+LONGER = 1.5  # each phase is so many times as long as the one before
+HOVERS = 0.5  # standard errors by which the mean loss of a phase must be below that of the one before
+RESPONSE_DOWN = 4.0
+RESPONSE = 4.0  # how many times over the rate follows what the last `memory` steps gained
+MOST_IN_VAIN = 64  # steps in a row that gain no more than rounding: then none is found any more
 
 
 class Trial(NamedTuple):
@@ -39,6 +43,11 @@ class Trial(NamedTuple):
     before: jax.Array
     after: jax.Array
     rounding: jax.Array
+
+    def vain(self, before: jax.Array) -> jax.Array:
+        """How many steps in a row gained no more than rounding, given how many did before this one."""
+        gains = (self.before - self.after > self.rounding) | (self.promise == 0)
+        return jnp.where(gains, 0, before + 1)
 
 
 def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty_fn=None, **extra_args):
@@ -121,8 +130,9 @@ class ArmijoState(NamedTuple):
       bound: what the rate may not exceed.
       gain: running mean of what steps gained.
       promise: running mean of what they promised.
-      refused: number of steps refused in a row.
-      stalled: whether so many were that no step will be found.
+      refused: whether the last step was.
+      vain: number of steps in a row that gained nothing.
+      stalled: whether they are so many that no step will be found.
       phase: a `Phase`.
     """
 
@@ -132,6 +142,7 @@ class ArmijoState(NamedTuple):
     gain: jax.Array
     promise: jax.Array
     refused: jax.Array
+    vain: jax.Array
     stalled: jax.Array
     phase: Phase
 
@@ -145,7 +156,8 @@ def _init_armijo(numbers, scale, params):
         bound=jnp.full_like(rate, jnp.inf),
         gain=zero,
         promise=zero,
-        refused=jnp.zeros((), jnp.int32),
+        refused=jnp.zeros((), bool),
+        vain=jnp.zeros((), jnp.int32),
         stalled=jnp.zeros((), bool),
         phase=Phase(numbers["memory"], zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
     )
@@ -156,17 +168,21 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     trial = _try_step(rate, scale, grads, params, **_evaluations("armijo", evaluated))
     taken = trial.after <= trial.before + trial.rounding  # of NaN it is False
     forgets = 1 / numbers["memory"]
-    # A step that went wild counts as one that lost a few times what it promised.
-    gain = jnp.maximum(jnp.nan_to_num(trial.before - trial.after, nan=-jnp.inf), -9 * trial.promise)
-    # Gains of steps of unlike length compare by the unit of the rate.
+    # By the unit of the rate, for gains of steps of unlike length to compare. A step that went wild counts
+    # as one that lost what it promised.
+    gained = jnp.maximum(trial.before - trial.after, -trial.promise)
+    gained = jnp.where(jnp.isnan(gained), -trial.promise, gained) / jnp.where(rate > 0, rate, 1)
+    promised = trial.promise / jnp.where(rate > 0, rate, 1)
     gain, promise = (
-        (1 - forgets) * old + forgets * new / jnp.where(rate > 0, rate, 1)
-        for old, new in ((state.gain, gain), (state.promise, trial.promise))
+        (1 - forgets) * old + forgets * new
+        for old, new in ((state.gain, gained), (state.promise, promised))
     )
-    refused = jnp.where(taken, 0, state.refused + 1)
-    growth = jnp.exp(jnp.where(gain >= numbers["decrease"] * promise, forgets, -forgets))
+    vain = trial.vain(state.vain)
+    share = jnp.where(promise > 0, gain / jnp.where(promise > 0, promise, 1), numbers["decrease"])
+    more = share - numbers["decrease"]
+    growth = jnp.exp(forgets * more * jnp.where(more > 0, RESPONSE, RESPONSE_DOWN))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
-    growth = jnp.where(taken, growth, jnp.where(refused > 1, 0.5, jnp.exp(-forgets)))
+    growth = jnp.where(state.refused & ~taken, 0.5, growth)
     phase, hovers = _phase_after(state.phase, trial.before)
     bound = jnp.where(hovers, jnp.minimum(state.bound, rate) / 2, state.bound)
     state = ArmijoState(
@@ -175,8 +191,9 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
         bound=bound,
         gain=gain,
         promise=promise,
-        refused=refused,
-        stalled=refused >= REFUSED_IN_A_ROW,
+        refused=~taken,
+        vain=vain,
+        stalled=vain >= MOST_IN_VAIN,
         phase=phase,
     )
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
@@ -189,8 +206,9 @@ def _phase_after(phase: Phase, loss) -> tuple[Phase, jax.Array]:
     squares = phase.squares + (loss - phase.mean) * (loss - mean)
     error = squares / num**2
     ends = num >= phase.length
-    hovers = ends & (mean > phase.last_mean - jnp.sqrt(error + phase.last_error) / 2)
-    fresh = Phase(1.5 * phase.length, *(jnp.zeros_like(num),) * 3, mean, error)
+    margin = HOVERS * jnp.sqrt(error + phase.last_error)
+    hovers = ends & (mean > phase.last_mean - margin) & jnp.isfinite(margin)
+    fresh = Phase(LONGER * phase.length, *(jnp.zeros_like(num),) * 3, mean, error)
     return select(ends, fresh, phase._replace(num_steps=num, mean=mean, squares=squares)), hovers
 
 
@@ -239,8 +257,9 @@ class BarzilaiBorweinState(NamedTuple):
       grads: there.
       reference: running mean of the objective.
       weight: sum of weights in that mean; 0 before the first step.
-      refused: number of steps refused in a row.
-      stalled: whether so many were that no step will be found.
+      refused: whether the last step was.
+      vain: number of steps in a row that gained nothing.
+      stalled: whether they are so many that no step will be found.
     """
 
     learning_rate: jax.Array
@@ -250,6 +269,7 @@ class BarzilaiBorweinState(NamedTuple):
     reference: jax.Array
     weight: jax.Array
     refused: jax.Array
+    vain: jax.Array
     stalled: jax.Array
 
 
@@ -268,7 +288,8 @@ def _init_barzilai_borwein(numbers, scale, params):
         grads=optax.tree.zeros_like(params),
         reference=zero,
         weight=zero,
-        refused=jnp.zeros((), jnp.int32),
+        refused=jnp.zeros((), bool),
+        vain=jnp.zeros((), jnp.int32),
         stalled=jnp.zeros((), bool),
     )
 
@@ -277,7 +298,7 @@ def _update_barzilai_borwein(numbers, scale, grads, state, params=None, **evalua
     evaluated = _evaluations("barzilai_borwein", evaluated)
     rate = _spectral_rate(state, scale, grads, params)
     trial = _try_step(rate, scale, grads, params, **evaluated)
-    arrived = state.refused == 0  # else the params are those of the step before, whose value is in
+    arrived = ~state.refused  # else the params are those of the step before, whose value is in
     weight = jnp.where(arrived, MEMORY_OF_VALUES * state.weight + 1, state.weight)
     newest = jnp.where(arrived, 1 / weight, 0)
     reference = (1 - newest) * state.reference + newest * trial.before
@@ -285,7 +306,7 @@ def _update_barzilai_borwein(numbers, scale, grads, state, params=None, **evalua
     # Of the parabola through value, slope and new value the lowest point is here.
     lowest = trial.promise / (2 * (trial.promise - (trial.before - trial.after)))
     shorter = rate * jnp.clip(jnp.nan_to_num(lowest), 0.1, 0.5)
-    refused = jnp.where(taken, 0, state.refused + 1)
+    vain = trial.vain(state.vain)
     came_from, grads_there = select(taken, (params, grads), (state.params, state.grads))
     state = BarzilaiBorweinState(
         learning_rate=jnp.where(taken, rate, 0),
@@ -294,8 +315,9 @@ def _update_barzilai_borwein(numbers, scale, grads, state, params=None, **evalua
         grads=grads_there,
         reference=reference,
         weight=weight,
-        refused=refused,
-        stalled=refused >= REFUSED_IN_A_ROW,
+        refused=~taken,
+        vain=vain,
+        stalled=vain >= MOST_IN_VAIN,
     )
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
 
@@ -310,7 +332,7 @@ def _spectral_rate(state: BarzilaiBorweinState, scale, grads, params):
     # Along a line that bends down or not at all, no length is the right one: a longer one is tried.
     factor = jnp.where(bends, jnp.where(short < long / 2, short, long) / state.next_rate, 2)
     factor = jnp.clip(factor, 1 / LARGEST_CHANGE, LARGEST_CHANGE)
-    has_moved = (state.weight > 0) & (state.refused == 0) & (ss > 0)
+    has_moved = (state.weight > 0) & ~state.refused & (ss > 0)
     return jnp.where(has_moved, state.next_rate * factor.astype(state.next_rate.dtype), state.next_rate)
 
 
