@@ -227,8 +227,8 @@ def summary(races: list[Race]) -> str:
     slowest = races[int(np.argmax(ratios))]
     diverged = [r for r in races if r.status == jgd.Status.DIVERGED or r.worst > 10]
     return (
-        f"99% of the way: {np.sum(ratios <= AIM)} of {len(races)} within {AIM:g} times the epochs of the "
-        f"best of {len(RATES)} constant learning rates, {np.sum(ratios <= 1)} in no more; at worst "
+        f"99% of the way: {np.sum(ratios <= AIM)} of {len(races)} within {AIM:g} times the epochs of "
+        f"the best of {len(RATES)} constant learning rates, {np.sum(ratios <= 1)} in no more; at worst "
         f"{ratios.max():.2f} times ({slowest.problem}, {slowest.variant}). Diverged: {len(diverged)}."
     )
 

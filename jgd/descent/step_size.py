@@ -20,10 +20,9 @@ from jgd.descent.rule import make_rule, scaled
 from jgd.tree import select
 
 ROUNDING = 8  # spacings of floats by which the values of two sums may differ and be the same
-LONGER = 1.5  # each phase is so many times as long as the one before
-HOVERS = 0.5  # standard errors by which the mean loss of a phase must be below that of the one before
-RESPONSE_DOWN = 4.0
-RESPONSE = 4.0  # how many times over the rate follows what the last `memory` steps gained
+LONGER = 2.0  # each phase is so many times as long as the one before
+HOVERS = 0.25  # standard errors by which the mean loss of a phase must be below that of the one before
+RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` steps gained
 MOST_IN_VAIN = 64  # steps in a row that gain no more than rounding: then none is found any more
 
 
@@ -67,23 +66,23 @@ def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty
 
 
 def armijo(
-    learning_rate=1.0, decrease=0.5, memory=64, scale=None
+    learning_rate=1.0, decrease=0.35, memory=64, scale=None
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic Armijo: `p -= rate * g`, the rate raised while steps gain what they promise.
 
-    A step promises `rate |g|²` and gains `f(p) - f(p - rate g)` on its own batch. The rate grows by
-    `e^(1/memory)` a step while gains, averaged over the last `memory` steps, are at least `decrease`
-    of promises, and shrinks by it otherwise: means, since of single examples the easy ones would
-    allow any rate. A step that raises the loss of its own batch is not taken.
+    A step promises `rate |g|²` and gains `f(p) - f(p - rate g)` on its own batch. The rate rises while
+    gains, averaged over the last `memory` steps, are more than the share `decrease` of promises, and
+    falls while they are less: averaged, since of single examples the easy ones would allow any rate. A
+    step that raises the loss of its own batch is not taken.
 
     Where batches are noisy a rate that is safe still leaves the loss hovering. So the loss is compared
-    in phases, each half as long again as the one before: where it has not fallen from one to the next by
-    half of its standard error, the rate may not exceed half of what it is from then on.
+    in phases, each twice as long as the one before: where it has not fallen from one to the next by a
+    quarter of its standard error, the rate may from then on not exceed half of what it is.
 
     Args:
       learning_rate: rate of the first step, a number >= 0; only a start.
-      decrease: share of the promise that is asked for, between 0 and 1; of a quadratic 1/2 gives the
-        rate `1 / curvature`.
+      decrease: share of the promise that is asked for, between 0 and 1. On a quadratic the rate comes
+        to `2 (1 - decrease) / curvature`.
       memory: number of steps of the means and of the first phase; best those of an epoch.
       scale: pytree like the params, or None: steps go along `scale * g`, for params of unlike
         curvature. With a penalty that has kinks, None.
@@ -168,8 +167,8 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     trial = _try_step(rate, scale, grads, params, **_evaluations("armijo", evaluated))
     taken = trial.after <= trial.before + trial.rounding  # of NaN it is False
     forgets = 1 / numbers["memory"]
-    # By the unit of the rate, for gains of steps of unlike length to compare. A step that went wild counts
-    # as one that lost what it promised.
+    # By the unit of the rate, for gains of steps of unlike length to compare. A step that went wild
+    # counts as one that lost what it promised.
     gained = jnp.maximum(trial.before - trial.after, -trial.promise)
     gained = jnp.where(jnp.isnan(gained), -trial.promise, gained) / jnp.where(rate > 0, rate, 1)
     promised = trial.promise / jnp.where(rate > 0, rate, 1)
@@ -180,7 +179,7 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     vain = trial.vain(state.vain)
     share = jnp.where(promise > 0, gain / jnp.where(promise > 0, promise, 1), numbers["decrease"])
     more = share - numbers["decrease"]
-    growth = jnp.exp(forgets * more * jnp.where(more > 0, RESPONSE, RESPONSE_DOWN))
+    growth = jnp.exp(forgets * more * jnp.where(more > 0, RISES, FALLS))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
     growth = jnp.where(state.refused & ~taken, 0.5, growth)
     phase, hovers = _phase_after(state.phase, trial.before)

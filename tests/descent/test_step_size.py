@@ -1,6 +1,7 @@
 """Rules that choose the length of their steps."""
 
 import functools
+import itertools
 
 import chex
 import jax
@@ -70,7 +71,7 @@ def test_barzilai_borwein_takes_the_rate_that_suits_the_last_step():
         path, rates = steps_on_bowl(jgd.barzilai_borwein(1e-3), 30)
     moved = np.flatnonzero(rates > 0)
     assert len(moved) > 25
-    for earlier, later in zip(moved, moved[1:], strict=False):
+    for earlier, later in itertools.pairwise(moved):
         if later != earlier + 1:
             continue  # a step between them was refused
         s = path[earlier + 1] - path[earlier]

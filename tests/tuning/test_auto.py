@@ -64,7 +64,7 @@ def test_features_of_unlike_scale_get_lengths_of_their_own():
 
 
 def test_with_kinks_there_is_one_length_for_all():
-    x, y, data = unscaled()
+    x, _, data = unscaled()
     x = x * np.array([1.0, 1e3])
     data = {"x": jnp.asarray(x, float), "y": data["y"]}
     objective = jgd.objective(problems.square, jgd.penalties.l1(0.1))
