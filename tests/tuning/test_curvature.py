@@ -1,11 +1,12 @@
 """Curvature against eigenvalues of NumPy, closed forms and laws."""
 
+import importlib
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from threadpoolctl import threadpool_limits
 
@@ -28,7 +29,8 @@ def half_square(params, example):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread_for_lapack():
-    """Its threads wait for each other: beside other work 500 eigenvalues then took 4 s instead of 20 ms."""
+    """Its threads wait for each other: beside other work 500 eigenvalues took 4 s instead of 20 ms."""
+    importlib.import_module("scipy.linalg")  # JAX has its LAPACK from there
     with threadpool_limits(1):
         yield
 
@@ -36,10 +38,10 @@ def one_thread_for_lapack():
 BEND, HALF_SQUARE = jgd.objective(bend), jgd.objective(half_square)
 
 
-def ends(curvatures, **options):
+def ends(curvatures, dtype=jnp.float32, **options):
     """The extremes of the Hessian that has the mean of `curvatures` [N, P] on its diagonal."""
     rows = jnp.atleast_2d(jnp.asarray(curvatures, jnp.float32))
-    params = jnp.zeros(rows.shape[1])
+    params = jnp.zeros(rows.shape[1], dtype)
     return jgd.curvature.extreme_eigenvalues(BEND, params, rows, **{"key": KEY, **options})
 
 
@@ -51,6 +53,7 @@ def design(condition, dtype, num_params=500):
     return (reflection * lengths @ reflection).astype(dtype)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("dtype", "condition"), [(np.float32, 1e4), (np.float64, 1e11)])
 def test_sharpness_and_condition_number_of_500_params_against_numpy(dtype, condition):
     x = design(condition, dtype)
@@ -64,37 +67,52 @@ def test_sharpness_and_condition_number_of_500_params_against_numpy(dtype, condi
     np.testing.assert_allclose(found, values[-1] / values[0], rtol=0.01)
 
 
+def network_error(params, example):
+    hidden = jnp.tanh(params["inner"] @ example["x"])
+    return jgd.losses.squared_error(params["outer"] @ hidden, example["y"])
+
+
+def network_hessian(inner, outer, x, y, penalty, step=1e-5):
+    """[P, P], by differences of the gradient that is written out here."""
+
+    def gradient(flat):
+        inner_too, outer_too = flat[: inner.size].reshape(inner.shape), flat[inner.size :]
+        hidden = np.tanh(x @ inner_too.T)
+        residual = 2 * (hidden @ outer_too - y) / len(y)
+        of_inner = (residual[:, None] * (1 - hidden**2) * outer_too).T @ x
+        return np.r_[of_inner.ravel(), residual @ hidden] + penalty * flat
+
+    flat = np.r_[inner.ravel(), outer]
+    aside = step * np.eye(flat.size)
+    return np.array([gradient(flat + a) - gradient(flat - a) for a in aside]) / (2 * step)
+
+
 def test_a_network_against_numpy():
     """It is not convex; along the vector of the smallest eigenvalue it bends downwards."""
-    problem, exact = (
-        problems.network(sizes=(3, 8, None)),
-        problems.network(np.float64, sizes=(3, 8, None)),
-    )
-
-    def value(flat, unravel, data):
-        params = unravel(flat)
-        hidden = jnp.tanh(data["x"] @ params["layer_1"]["weights"] + params["layer_1"]["bias"])
-        prediction = hidden @ params["layer_2"]["weights"] + params["layer_2"]["bias"]
-        return jnp.mean((prediction - data["y"]) ** 2) + 0.005 * jnp.sum(flat**2)
-
-    with problems.x64():
-        exact = jax.tree.map(lambda x: jnp.asarray(x, float), problem._replace(loss=None))
-        flat, unravel = ravel_pytree(exact.params)
-        matrix = np.asarray(jax.jit(jax.hessian(lambda p: value(p, unravel, exact.data)))(flat))
-    place = jgd.objective(problem.loss, jgd.penalties.l2(0.01)), problem.params, problem.data
+    rng = np.random.default_rng(0)
+    inner, outer, x = rng.normal(size=(8, 3)), rng.normal(size=8), rng.normal(size=(30, 3))
+    y = np.sin(x.sum(axis=1))
+    matrix = network_hessian(inner, outer, x, y, penalty=0.01)
+    params, data = ({"inner": inner, "outer": outer}, {"x": x, "y": y})
+    params, data = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (params, data))
+    place = jgd.objective(network_error, jgd.penalties.l2(0.01)), params, data
     found = jgd.curvature.extreme_eigenvalues(*place, key=KEY)
-    diagonal, _ = ravel_pytree(jgd.curvature.feature_curvature(*place))
-    product, _ = ravel_pytree(jgd.curvature.hessian_vector_product(*place, found.vector))
-    vector, _ = ravel_pytree(found.vector)
+    trees = (
+        found.vector,
+        jgd.curvature.hessian_vector_product(*place, found.vector),
+        jgd.curvature.feature_curvature(*place),
+    )
+    vector, product, diagonal = (np.r_[tree["inner"].ravel(), tree["outer"]] for tree in trees)
     values = np.linalg.eigvalsh(matrix)
-    assert values[0] < -0.01
+    assert values[0] < -0.1
     assert jgd.curvature.condition_number(*place, key=KEY) == np.inf
     assert max(abs(found.largest - values[-1]), abs(found.smallest - values[0])) <= found.error
     assert found.error <= 1e-5 * values[-1]
     np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
-    np.testing.assert_allclose(product, matrix @ vector, atol=1e-5)
-    np.testing.assert_allclose(product, values[0] * vector, atol=1e-5)
-    np.testing.assert_allclose(diagonal, np.diag(matrix), atol=1e-5)
+    tolerance = 1e-5 * values[-1]
+    np.testing.assert_allclose(product, matrix @ vector, atol=tolerance)
+    np.testing.assert_allclose(product, values[0] * vector, atol=tolerance)
+    np.testing.assert_allclose(diagonal, np.diag(matrix), atol=tolerance)
 
 
 @pytest.mark.parametrize("block", [None, 7])
@@ -182,13 +200,20 @@ def test_bad_numbers_give_nan():
 
 
 def test_a_sample_is_drawn_from_rows_that_count():
-    """With rows 1, 2, 4, ... the sum tells which were drawn."""
+    """Of rows 1, 2, 4, ... the sum tells which were drawn; params of 16 bits lose none of its digits."""
     rows = 2.0 ** np.arange(10)[:, None]
     counts = [np.ones(10), np.ones(10), np.arange(10) % 2, np.isin(np.arange(10), [1, 5, 8])]
     found = [
-        ends(np.where(count[:, None], rows, np.nan), sample=3, weights=count, key=jax.random.key(seed))
+        ends(
+            np.where(count[:, None], rows, np.nan),
+            jnp.bfloat16,
+            sample=3,
+            weights=count,
+            key=jax.random.key(seed),
+        )
         for seed, count in enumerate(counts)
     ]
+    assert found[0].vector.dtype == jnp.bfloat16
     sums = [round(3 * float(came.largest)) for came in found]
     assert [bin(total).count("1") for total in sums] == [3] * 4
     assert sums[0] != sums[1]
@@ -226,13 +251,6 @@ def test_a_penalty_with_kinks_is_left_out():
         for penalty in (jgd.penalties.elastic_net(3.0), jgd.penalties.l2(3.0))
     ]
     np.testing.assert_allclose(came, [[0.5, 0.25], [3.5, 1.75]], rtol=1e-6)
-
-
-def test_params_of_16_bits():
-    curvatures = jnp.array([[1.0, 1.001]])
-    found = jgd.curvature.extreme_eigenvalues(BEND, jnp.zeros(2, jnp.bfloat16), curvatures, key=KEY)
-    np.testing.assert_allclose([found.smallest, found.largest], [1.0, 1.001], rtol=1e-5)
-    assert found.vector.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
