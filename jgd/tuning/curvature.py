@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jgd.descent.checks import check_key
+from jgd.tree import norm
 from jgd.tuning.density import Density, spectral_density
 from jgd.tuning.diagonal import feature_curvature
 from jgd.tuning.hessian import (
@@ -159,16 +160,16 @@ def extreme_eigenvalues(
 @jax.default_matmul_precision("highest")
 def _extreme_eigenvalues(problem: Problem, key, *, rows: Rows, steps: int):
     """The `Extremes` and the condition number."""
-    sample_key, start_key, fresh_key = jax.random.split(key, 3)
+    sample_key, start_key = jax.random.split(key)
     multiply, flat, like_params = flat_product(drawn(problem, rows.sample, sample_key), rows)
     start = jax.random.normal(start_key, flat.shape, flat.dtype)
-    found = lanczos(multiply, start, steps, fresh_key)
+    found = lanczos(multiply, start, steps)
     values, vectors = ritz(found)
     ends = vectors[:, jnp.array([0, -1])]
     # H v - value v has a part within the basis, which rounding left there, and one that leads out of it.
-    within = jnp.max(jnp.linalg.norm(found.dropped.T @ ends, axis=0))
+    within = jnp.max(jax.vmap(norm)(ends.T @ found.dropped))
     blur = within + jnp.sqrt(steps) * jnp.finfo(flat.dtype).eps * jnp.max(jnp.abs(values))
-    error = jnp.hypot(blur, jnp.max(jnp.abs(found.beside[-1] * ends[-1])))
+    error = norm((blur, jnp.max(jnp.abs(found.beside[-1] * ends[-1]))))
     vector = like_params(vectors[:, 0] @ found.basis)
     is_flat = values[0] <= blur
     condition = jnp.where(is_flat, jnp.inf, values[-1] / jnp.where(is_flat, 1, values[0]))
@@ -215,11 +216,11 @@ def condition_number(
 ) -> jax.Array:
     """The condition number `largest / smallest` eigenvalue of the Hessian of J.
 
-    Rounding blurs an eigenvalue by `r = sqrt(m) * eps * largest` and what it is seen to leave in the m
+    Rounding blurs an eigenvalue by `r = sqrt(m) * eps * largest` and by what it is seen to leave in the m
     products. A smallest eigenvalue up to r, or below 0, cannot be told from 0, and the condition number
-    is infinite then. A condition number c has a relative error of `c * r / largest`: with a hundred
-    params in float32 that is 1% at 1e4, in float64 at 5e12. With fewer steps than params it is a
-    lower bound.
+    is infinite then. Else its relative error is below `c * r / largest`. On matrices of 4 to 500 params
+    it was below `3 * eps * c`: 1% up to 3e4 in float32, up to 1e13 in float64. With fewer steps than
+    params it is a lower bound.
 
     Args:
       objective: from `jgd.objective`; a penalty that is not smooth is left out.

@@ -95,9 +95,8 @@ def _spectral_density(problem: Problem, key, *, rows: Rows, draws: int, steps: i
     multiply, flat, _ = flat_product(drawn(problem, rows.sample, sample_key), rows)
 
     def nodes_and_weights(key):
-        start_key, fresh_key = jax.random.split(key)
-        start = jax.random.normal(start_key, flat.shape, flat.dtype)
-        values, vectors = ritz(lanczos(multiply, start, steps, fresh_key))
+        start = jax.random.normal(key, flat.shape, flat.dtype)
+        values, vectors = ritz(lanczos(multiply, start, steps))
         return values, jnp.square(vectors[0])
 
     nodes, weights = jax.vmap(nodes_and_weights)(jax.random.split(draw_key, draws))

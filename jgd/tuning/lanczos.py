@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jgd.tree import all_finite
+from jgd.tree import all_finite, norm
 
 
 class Tridiagonal(NamedTuple):
@@ -43,18 +43,16 @@ class Ritz(NamedTuple):
     vectors: jax.Array
 
 
-def lanczos(product: Callable, start: jax.Array, steps: int, key: jax.Array) -> Tridiagonal:
+def lanczos(product: Callable, start: jax.Array, steps: int) -> Tridiagonal:
     """`steps` steps of the Lanczos iteration with full reorthogonalisation.
 
     Where the vectors found so far span an invariant subspace (a multiple of the identity does so at
-    once), it goes on with a random vector orthogonal to them: P steps find every eigenvalue as often as
-    it occurs.
+    once), it goes on with one orthogonal to them: P steps find every eigenvalue as often as it occurs.
 
     Args:
       product: `vector [P] -> A vector [P]`, linear, A symmetric.
-      start: [P], not 0.
+      start: [P], drawn at random, so that no eigenvector is orthogonal to it.
       steps: m, from 1 to P.
-      key: PRNG key of the random vectors.
 
     Returns:
       A `Tridiagonal`.
@@ -72,19 +70,20 @@ def lanczos(product: Callable, start: jax.Array, steps: int, key: jax.Array) -> 
         basis, vector, scale = carry
         basis = basis.at[place].set(vector)
         rest, coefficients = orthogonal(basis, product(vector))
-        scale = jnp.maximum(scale, jnp.abs(coefficients[place]) + jnp.linalg.norm(rest))
-        is_invariant = jnp.linalg.norm(rest) <= 4 * eps * scale
-        fresh = jax.random.normal(jax.random.fold_in(key, place), start.shape, start.dtype)
-        rest = jnp.where(is_invariant, fresh, rest)
+        scale = jnp.maximum(scale, jnp.abs(coefficients[place]) + norm(rest))
+        is_invariant = norm(rest) <= 4 * eps * scale
+        # The axis that lies within the subspace least: at least (P - m) / P of its square is outside.
+        axis = jnp.argmin(jnp.sum(jnp.square(basis), axis=0))
+        rest = jnp.where(is_invariant, (jnp.arange(start.size) == axis).astype(start.dtype), rest)
         for _ in range(2):
             rest, _ = orthogonal(basis, rest)
-        length = jnp.linalg.norm(rest)
+        length = norm(rest)
         beside = jnp.where(is_invariant, 0, length)
         carry = basis, rest / jnp.maximum(length, tiny), scale
         return carry, (coefficients[place], beside, coefficients)
 
     basis = jnp.zeros((steps, start.size), start.dtype)
-    carry = basis, start / jnp.linalg.norm(start), jnp.zeros((), start.dtype)
+    carry = basis, start / norm(start), jnp.zeros((), start.dtype)
     (basis, _, _), (diagonal, beside, projected) = lax.scan(step, carry, jnp.arange(steps))
     dropped = projected - jnp.diag(diagonal) - jnp.diag(beside[:-1], -1)
     return Tridiagonal(diagonal, beside, basis, dropped)
