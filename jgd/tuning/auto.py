@@ -132,7 +132,7 @@ def _first_rate(problem: Problem, key, grads, scale):
     root = jnp.sqrt(scale)
     steps = min(LANCZOS_STEPS, flat.size)
     values, _ = ritz(
-        lanczos(lambda v: root * product(root * v), jax.random.normal(key, flat.shape), steps, key)
+        lanczos(lambda v: root * product(root * v), jax.random.normal(key, flat.shape), steps)
     )
     largest = jnp.max(jnp.abs(values))
     objective, params, rows, weights = problem
