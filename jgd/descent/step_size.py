@@ -77,7 +77,7 @@ def armijo(
 
     Where batches are noisy a rate that is safe still leaves the loss hovering. So the loss is compared
     in phases, each twice as long as the one before: where it has not fallen from one to the next by a
-    quarter of its standard error, the rate may from then on not exceed half of what it is.
+    quarter of its standard error, rates may from then on not exceed half of the mean of that phase.
 
     Args:
       learning_rate: rate of the first step, a number >= 0; only a start.
@@ -110,10 +110,11 @@ def armijo(
 
 
 class Phase(NamedTuple):
-    """The losses of a number of steps, and those of the phase before."""
+    """The losses of a number of steps, their mean rate, and the losses of the phase before."""
 
     length: jax.Array
     num_steps: jax.Array
+    rate: jax.Array
     mean: jax.Array
     squares: jax.Array
     last_mean: jax.Array
@@ -158,7 +159,7 @@ def _init_armijo(numbers, scale, params):
         refused=jnp.zeros((), bool),
         vain=jnp.zeros((), jnp.int32),
         stalled=jnp.zeros((), bool),
-        phase=Phase(numbers["memory"], zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
+        phase=Phase(numbers["memory"], zero, zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
     )
 
 
@@ -182,8 +183,7 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     growth = jnp.exp(forgets * more * jnp.where(more > 0, RISES, FALLS))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
     growth = jnp.where(state.refused & ~taken, 0.5, growth)
-    phase, hovers = _phase_after(state.phase, trial.before)
-    bound = jnp.where(hovers, jnp.minimum(state.bound, rate) / 2, state.bound)
+    phase, bound = _phase_after(state.phase, rate, trial.before, state.bound)
     state = ArmijoState(
         learning_rate=jnp.where(taken, rate, 0),
         next_rate=jnp.minimum(rate * growth, bound),
@@ -198,17 +198,20 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
 
 
-def _phase_after(phase: Phase, loss) -> tuple[Phase, jax.Array]:
-    """The phase with one more loss, or a new one; and whether the loss hovers, at the end of one."""
+def _phase_after(phase: Phase, rate, loss, bound) -> tuple[Phase, jax.Array]:
+    """The phase with one more loss, or a new one; the bound on rates, lower if the loss hovers."""
     num = phase.num_steps + 1
+    mean_rate = phase.rate + (rate - phase.rate) / num
     mean = phase.mean + (loss - phase.mean) / num
     squares = phase.squares + (loss - phase.mean) * (loss - mean)
     error = squares / num**2
     ends = num >= phase.length
     margin = HOVERS * jnp.sqrt(error + phase.last_error)
     hovers = ends & (mean > phase.last_mean - margin) & jnp.isfinite(margin)
-    fresh = Phase(LONGER * phase.length, *(jnp.zeros_like(num),) * 3, mean, error)
-    return select(ends, fresh, phase._replace(num_steps=num, mean=mean, squares=squares)), hovers
+    zero = jnp.zeros_like(num)
+    fresh = Phase(LONGER * phase.length, zero, zero, zero, zero, mean, error)
+    same = Phase(phase.length, num, mean_rate, mean, squares, phase.last_mean, phase.last_error)
+    return select(ends, fresh, same), jnp.where(hovers, jnp.minimum(bound, mean_rate) / 2, bound)
 
 
 def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformationExtraArgs:
