@@ -23,6 +23,7 @@ from jgd.descent.step_size import armijo, barzilai_borwein
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.runtime.clock import descend_within
 from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning import curvature
 from jgd.tuning.auto import auto_rule
@@ -61,6 +62,7 @@ __all__ = [
     "cross_validate",
     "curvature",
     "descend",
+    "descend_within",
     "explain",
     "features",
     "gradient_noise",
