@@ -21,6 +21,7 @@ from jgd.tree import select
 
 ROUNDING = 8  # spacings of floats by which the values of two sums may differ and be the same
 LONGER = 2.0  # each phase is so many times as long as the one before
+CUT = 0.5  # of the mean rate of a phase that hovered, what rates may reach from then on
 HOVERS = 0.25  # standard errors by which the mean loss of a phase must be below that of the one before
 RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` steps gained
 MOST_IN_VAIN = 64  # steps in a row that gain no more than rounding: then none is found any more
@@ -211,7 +212,7 @@ def _phase_after(phase: Phase, rate, loss, bound) -> tuple[Phase, jax.Array]:
     zero = jnp.zeros_like(num)
     fresh = Phase(LONGER * phase.length, zero, zero, zero, zero, mean, error)
     same = Phase(phase.length, num, mean_rate, mean, squares, phase.last_mean, phase.last_error)
-    return select(ends, fresh, same), jnp.where(hovers, jnp.minimum(bound, mean_rate) / 2, bound)
+    return select(ends, fresh, same), jnp.where(hovers, CUT * jnp.minimum(bound, mean_rate), bound)
 
 
 def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformationExtraArgs:
