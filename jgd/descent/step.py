@@ -132,6 +132,21 @@ def learning_rate(rule_state: Any) -> jax.Array:
     return found[0][1]
 
 
+def found_no_step(rule_state: Any) -> jax.Array | None:
+    """Whether a rule declares that it found no step: a boolean named `stalled` in its state.
+
+    Args:
+      rule_state: of any rule.
+
+    Returns:
+      A bool scalar, True where any of them says so; None where no rule declares anything.
+    """
+    found = optax.tree_utils.tree_get_all_with_path(rule_state, "stalled")
+    # What a rule remembers of params that bear the name is no such word.
+    flags = [jnp.any(x) for _, x in found if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.bool_)]
+    return jnp.any(jnp.stack(flags)) if flags else None
+
+
 def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):
     """One step on one batch.
 
