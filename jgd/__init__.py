@@ -24,6 +24,7 @@ from jgd.objectives.sufficient import sufficient_statistics
 from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning import curvature
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
+from jgd.tuning.diagnosis import Diagnosis, diagnose
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.multistart import Multistart, multistart
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CrossValidation",
+    "Diagnosis",
     "Fit",
     "GradientNoise",
     "Halving",
@@ -55,6 +57,7 @@ __all__ = [
     "cross_validate",
     "curvature",
     "descend",
+    "diagnose",
     "explain",
     "features",
     "gradient_noise",
