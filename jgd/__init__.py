@@ -28,6 +28,7 @@ from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning import curvature
 from jgd.tuning.auto import auto_rule
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
+from jgd.tuning.diagnosis import Diagnosis, diagnose
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.multistart import Multistart, multistart
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CrossValidation",
+    "Diagnosis",
     "Fit",
     "GradientNoise",
     "Halving",
@@ -63,6 +65,7 @@ __all__ = [
     "curvature",
     "descend",
     "descend_within",
+    "diagnose",
     "explain",
     "features",
     "gradient_noise",
