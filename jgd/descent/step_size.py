@@ -23,6 +23,8 @@ ROUNDING = 8  # spacings of floats by which the values of two sums may differ an
 LONGER = 2.0  # each phase is so many times as long as the one before
 CUT = 0.5  # of the mean rate of a phase that hovered, what rates may reach from then on
 HOVERS = 0.25  # standard errors by which the mean loss of a phase must be below that of the one before
+RISE = 1.0
+DROP = 2.0
 RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` steps gained
 MOST_IN_VAIN = 64  # steps in a row that gain no more than rounding: then none is found any more
 
@@ -146,6 +148,8 @@ class ArmijoState(NamedTuple):
     vain: jax.Array
     stalled: jax.Array
     phase: Phase
+    epoch: Phase
+    may_rise: jax.Array
 
 
 def _init_armijo(numbers, scale, params):
@@ -161,6 +165,8 @@ def _init_armijo(numbers, scale, params):
         vain=jnp.zeros((), jnp.int32),
         stalled=jnp.zeros((), bool),
         phase=Phase(numbers["memory"], zero, zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
+        epoch=Phase(numbers["memory"], zero, zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
+        may_rise=jnp.ones((), bool),
     )
 
 
@@ -184,7 +190,12 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
     growth = jnp.exp(forgets * more * jnp.where(more > 0, RISES, FALLS))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
     growth = jnp.where(state.refused & ~taken, 0.5, growth)
-    phase, bound = _phase_after(state.phase, rate, trial.before, state.bound)
+    phase, fell = _phase_after(state.phase, rate, trial.before, LONGER)
+    epoch, fell_at_once = _phase_after(state.epoch, rate, trial.before, 1.0)
+    may_rise = jnp.where(jnp.isnan(fell_at_once), state.may_rise, fell_at_once > RISE)
+    bound = jnp.where(fell < HOVERS, CUT * jnp.minimum(state.bound, phase.rate), state.bound)
+    bound = jnp.where(fell_at_once < -DROP, CUT * jnp.minimum(bound, epoch.rate), bound)
+    growth = jnp.where(may_rise, growth, jnp.minimum(growth, 1))
     state = ArmijoState(
         learning_rate=jnp.where(taken, rate, 0),
         next_rate=jnp.minimum(rate * growth, bound),
@@ -195,24 +206,29 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
         vain=vain,
         stalled=vain >= MOST_IN_VAIN,
         phase=phase,
+        epoch=epoch,
+        may_rise=may_rise,
     )
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
 
 
-def _phase_after(phase: Phase, rate, loss, bound) -> tuple[Phase, jax.Array]:
-    """The phase with one more loss, or a new one; the bound on rates, lower if the loss hovers."""
+def _phase_after(phase: Phase, rate, loss, longer) -> tuple[Phase, jax.Array]:
+    """The phase with one more loss, or a new one; and by how many standard errors the loss fell.
+
+    NaN before the end of a phase, infinity at the end of the first.
+    """
     num = phase.num_steps + 1
     mean_rate = phase.rate + (rate - phase.rate) / num
     mean = phase.mean + (loss - phase.mean) / num
     squares = phase.squares + (loss - phase.mean) * (loss - mean)
     error = squares / num**2
     ends = num >= phase.length
-    margin = HOVERS * jnp.sqrt(error + phase.last_error)
-    hovers = ends & (mean > phase.last_mean - margin) & jnp.isfinite(margin)
+    doubt = jnp.sqrt(error + phase.last_error)
+    fell = jnp.where(doubt > 0, (phase.last_mean - mean) / jnp.where(doubt > 0, doubt, 1), jnp.inf)
     zero = jnp.zeros_like(num)
-    fresh = Phase(LONGER * phase.length, zero, zero, zero, zero, mean, error)
+    fresh = Phase(longer * phase.length, zero, mean_rate, zero, zero, mean, error)
     same = Phase(phase.length, num, mean_rate, mean, squares, phase.last_mean, phase.last_error)
-    return select(ends, fresh, same), jnp.where(hovers, CUT * jnp.minimum(bound, mean_rate), bound)
+    return select(ends, fresh, same), jnp.where(ends, fell, jnp.nan)
 
 
 def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformationExtraArgs:
