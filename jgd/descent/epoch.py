@@ -19,6 +19,7 @@ from jgd.descent.status import Status
 from jgd.descent.step import (
     Position,
     batch_step,
+    found_no_step,
     gathering_step,
     nothing_gathered,
     proximal_gradient,
@@ -84,6 +85,9 @@ def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State,
     running = state.status == Status.EPOCHS_DONE
     record = Record(loss, gradient_norm, None, running)
     stop_state, verdict = _ask(arguments.stop, state.stop_state, record)
+    no_step = found_no_step(position.rule_state)
+    if no_step is not None:
+        verdict = jnp.where(no_step & (verdict == Status.EPOCHS_DONE), Status.STALLED, verdict)
     # Finiteness comes first: a NaN answers False to every other question.
     finite = all_finite((loss, gradient_norm, position.params))
     status = jnp.where(finite, verdict, Status.DIVERGED).astype(jnp.int32)

@@ -132,6 +132,12 @@ def learning_rate(rule_state: Any) -> jax.Array:
     return found[0][1]
 
 
+def found_no_step(rule_state: Any) -> jax.Array | None:
+    """Whether the rule says that it finds no step any more; None where its state has no `stalled`."""
+    found = [flag for _, flag in optax.tree_utils.tree_get_all_with_path(rule_state, "stalled")]
+    return jnp.any(jnp.stack([jnp.any(flag) for flag in found])) if found else None
+
+
 def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):
     """One step on one batch.
 
