@@ -10,7 +10,7 @@ import optax
 from jax.tree_util import Partial
 
 from jgd.descent.step import learning_rate
-from jgd.descent.stop import Stop
+from jgd.descent.verdict import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import Layout, row_layout
@@ -73,7 +73,7 @@ def checked_arguments(
         raise ValueError(f"shuffle is {shuffle!r}, but True or False is wanted.")
     num_examples = check_data(data)
     weights = checked_weights(weights, num_examples)
-    _check_epochs(epochs)
+    check_epochs(epochs)
     static_size, traced_size = split_batch_size(batch_size, num_examples)
     if getattr(state, "key", None) is not None:
         key = state.key
@@ -96,14 +96,14 @@ def checked_arguments(
         batch_size=static_size,
         traced_batch_size=traced_size,
         key=key,
-        stop=_checked_stop(stop),
+        stop=_checked_stop(stop, evaluate),
         evaluate=None if evaluate is None else as_partial(evaluate),
         validation=validation if evaluate is not None else None,
         layout=row_layout(data),
     )
 
 
-def _check_epochs(epochs) -> None:
+def check_epochs(epochs) -> None:
     if not is_whole(epochs) or epochs < 0:
         raise ValueError(
             f"epochs is {epochs!r}, but a whole number >= 0 is wanted, as a Python int: the number "
@@ -187,7 +187,7 @@ def check_single(objective: Objective, params, rule_state) -> None:
             )
 
 
-def _checked_stop(stop) -> tuple[Stop, ...]:
+def _checked_stop(stop, evaluate) -> tuple[Stop, ...]:
     stops = () if stop is None else stop if isinstance(stop, tuple | list) else (stop,)
     for test in stops:
         if not isinstance(test, Stop):
@@ -200,6 +200,16 @@ def _checked_stop(stop) -> tuple[Stop, ...]:
                 "stop holds a batch of numbers, but a descent wants one. Map over them: "
                 "jax.vmap(lambda tolerance: jgd.descend(..., stop=...))(tolerances)."
             )
+    if evaluate is None and any(test.wants_evaluation for test in stops):
+        raise ValueError(
+            "evaluate is None, but stop.validation judges what it returns: pass "
+            "evaluate=lambda params, validation: ..., defined once, and validation=data held out."
+        )
+    if sum(test.keep is not None for test in stops) > 1:
+        raise ValueError(
+            "stop holds several tests that keep the best params, but a fit returns one: keep one "
+            "stop.validation, whose score weighs what counts."
+        )
     return tuple(stops)
 
 

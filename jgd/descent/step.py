@@ -133,9 +133,18 @@ def learning_rate(rule_state: Any) -> jax.Array:
 
 
 def found_no_step(rule_state: Any) -> jax.Array | None:
-    """Whether the rule says that it finds no step any more; None where its state has no `stalled`."""
-    found = [flag for _, flag in optax.tree_utils.tree_get_all_with_path(rule_state, "stalled")]
-    return jnp.any(jnp.stack([jnp.any(flag) for flag in found])) if found else None
+    """Whether a rule declares that it found no step: a boolean named `stalled` in its state.
+
+    Args:
+      rule_state: of any rule.
+
+    Returns:
+      A bool scalar, True where any of them says so; None where no rule declares anything.
+    """
+    found = optax.tree_utils.tree_get_all_with_path(rule_state, "stalled")
+    # What a rule remembers of params that bear the name is no such word.
+    flags = [jnp.any(x) for _, x in found if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.bool_)]
+    return jnp.any(jnp.stack(flags)) if flags else None
 
 
 def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):

@@ -81,7 +81,7 @@ def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty
     before = jnp.asarray(before)
     rounding = ROUNDING * jnp.finfo(before.dtype).eps * jnp.abs(before)
     numbers = promise / unit, promise, before, after_fn(landed), rounding
-    return Trial(updates, *(jnp.asarray(x, rate.dtype) for x in numbers), too_short)
+    return Trial(updates, *(jnp.asarray(x, rate.dtype) for x in numbers), too_short=too_short)
 
 
 def armijo(
