@@ -38,21 +38,21 @@ class Trial(NamedTuple):
 
     Attributes:
       updates: what the step adds to the params, before the proximal map.
+      too_short: whether params that are to move stay where they are, by the rounding of floats.
       slope: `|gradient|²`, of the gradient that the proximal map leaves.
       promise: `rate |gradient|²`: what the step would gain if the objective were a plane.
       before: objective before the step.
       after: objective after it.
       rounding: by which two values of the objective may differ and be the same.
-      too_short: whether params that are to move stay where they are, by the rounding of floats.
     """
 
     updates: Any
+    too_short: jax.Array
     slope: jax.Array
     promise: jax.Array
     before: jax.Array
     after: jax.Array
     rounding: jax.Array
-    too_short: jax.Array
 
     def vain(self, before: Vain) -> Vain:
         """The steps in vain with this one, given those before it.
@@ -81,7 +81,7 @@ def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty
     before = jnp.asarray(before)
     rounding = ROUNDING * jnp.finfo(before.dtype).eps * jnp.abs(before)
     numbers = promise / unit, promise, before, after_fn(landed), rounding
-    return Trial(updates, *(jnp.asarray(x, rate.dtype) for x in numbers), too_short=too_short)
+    return Trial(updates, too_short, *(jnp.asarray(x, rate.dtype) for x in numbers))
 
 
 def armijo(
