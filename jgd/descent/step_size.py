@@ -29,11 +29,20 @@ RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` step
 MOST_IN_VAIN = 64  # steps in a row that gain no more than rounding: then none is found any more
 
 
+class Vain(NamedTuple):
+    """The steps in a row that gained nothing: how many, and the least slope that they met."""
+
+    num: jax.Array
+    least_slope: jax.Array
+
+
 class Trial(NamedTuple):
     """A step that was tried.
 
     Attributes:
       updates: what the step adds to the params, before the proximal map.
+      too_short: whether params that are to move stay where they are, by the rounding of floats.
+      slope: `|gradient|²`, of the gradient that the proximal map leaves.
       promise: `rate |gradient|²`: what the step would gain if the objective were a plane.
       before: objective before the step.
       after: objective after it.
@@ -41,31 +50,41 @@ class Trial(NamedTuple):
     """
 
     updates: Any
+    too_short: jax.Array
+    slope: jax.Array
     promise: jax.Array
     before: jax.Array
     after: jax.Array
     rounding: jax.Array
 
-    def vain(self, before: jax.Array) -> jax.Array:
-        """How many steps in a row gained no more than rounding, given how many did before this one."""
+    def vain(self, before: Vain) -> Vain:
+        """The steps in vain with this one, given those before it.
+
+        Near a minimum the objective hides in its rounding what the gradient still shows. So a step that
+        gains no more than rounding is not in vain where the gradient is smaller than it was before.
+        """
         gains = (self.before - self.after > self.rounding) | (self.promise == 0)
-        return jnp.where(gains, 0, before + 1)
+        gains = (gains | (self.slope < before.least_slope)) & ~self.too_short
+        num = jnp.where(gains, 0, before.num + 1)
+        return Vain(num, jnp.where(gains, self.slope, before.least_slope))
 
 
 def _try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty_fn=None, **extra_args):
     """The trial of a step of length `rate` along the scaled gradient."""
     updates = scaled(-rate, _times(scale, grads))
     landed = optax.apply_updates(params, updates)
+    too_short = ~_equal(updates, optax.tree.zeros_like(updates)) & _equal(landed, params)
     before, after_fn = value, value_fn
     if prox_fn is not None:
         landed = prox_fn(landed, rate)
         before, after_fn = value + penalty_fn(params), lambda p: value_fn(p) + penalty_fn(p)
     step = jax.tree.map(jnp.subtract, landed, params)
-    promise = _inner(step, _over(step, scale)) / jnp.where(rate > 0, rate, 1)
+    unit = jnp.where(rate > 0, rate, 1)
+    promise = _inner(step, _over(step, scale)) / unit
     before = jnp.asarray(before)
     rounding = ROUNDING * jnp.finfo(before.dtype).eps * jnp.abs(before)
-    numbers = promise, before, after_fn(landed), rounding
-    return Trial(updates, *(jnp.asarray(x, rate.dtype) for x in numbers))
+    numbers = promise / unit, promise, before, after_fn(landed), rounding
+    return Trial(updates, too_short, *(jnp.asarray(x, rate.dtype) for x in numbers))
 
 
 def armijo(
@@ -134,7 +153,7 @@ class ArmijoState(NamedTuple):
       gain: running mean of what steps gained.
       promise: running mean of what they promised.
       refused: whether the last step was.
-      vain: number of steps in a row that gained nothing.
+      vain: the steps in a row that gained nothing.
       stalled: whether they are so many that no step will be found.
       phase: a `Phase`.
     """
@@ -145,7 +164,7 @@ class ArmijoState(NamedTuple):
     gain: jax.Array
     promise: jax.Array
     refused: jax.Array
-    vain: jax.Array
+    vain: Vain
     stalled: jax.Array
     phase: Phase
     epoch: Phase
@@ -162,7 +181,7 @@ def _init_armijo(numbers, scale, params):
         gain=zero,
         promise=zero,
         refused=jnp.zeros((), bool),
-        vain=jnp.zeros((), jnp.int32),
+        vain=Vain(jnp.zeros((), jnp.int32), jnp.full_like(rate, jnp.inf)),
         stalled=jnp.zeros((), bool),
         phase=Phase(numbers["memory"], zero, zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
         epoch=Phase(numbers["memory"], zero, zero, zero, zero, jnp.full_like(rate, jnp.inf), zero),
@@ -204,7 +223,7 @@ def _update_armijo(numbers, scale, grads, state, params=None, **evaluated):
         promise=promise,
         refused=~taken,
         vain=vain,
-        stalled=vain >= MOST_IN_VAIN,
+        stalled=vain.num >= MOST_IN_VAIN,
         phase=phase,
         epoch=epoch,
         may_rise=may_rise,
@@ -277,7 +296,7 @@ class BarzilaiBorweinState(NamedTuple):
       reference: running mean of the objective.
       weight: sum of weights in that mean; 0 before the first step.
       refused: whether the last step was.
-      vain: number of steps in a row that gained nothing.
+      vain: the steps in a row that gained nothing.
       stalled: whether they are so many that no step will be found.
     """
 
@@ -288,7 +307,7 @@ class BarzilaiBorweinState(NamedTuple):
     reference: jax.Array
     weight: jax.Array
     refused: jax.Array
-    vain: jax.Array
+    vain: Vain
     stalled: jax.Array
 
 
@@ -308,7 +327,7 @@ def _init_barzilai_borwein(numbers, scale, params):
         reference=zero,
         weight=zero,
         refused=jnp.zeros((), bool),
-        vain=jnp.zeros((), jnp.int32),
+        vain=Vain(jnp.zeros((), jnp.int32), jnp.full_like(rate, jnp.inf)),
         stalled=jnp.zeros((), bool),
     )
 
@@ -336,7 +355,7 @@ def _update_barzilai_borwein(numbers, scale, grads, state, params=None, **evalua
         weight=weight,
         refused=~taken,
         vain=vain,
-        stalled=vain >= MOST_IN_VAIN,
+        stalled=vain.num >= MOST_IN_VAIN,
     )
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
 
@@ -378,6 +397,10 @@ def _times(scale, tree):
 
 def _over(tree, scale):
     return tree if scale is None else jax.tree.map(lambda x, s: x / s.astype(x.dtype), tree, scale)
+
+
+def _equal(a, b) -> jax.Array:
+    return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(lambda x, y: jnp.all(x == y), a, b))))
 
 
 def _inner(a, b) -> jax.Array:

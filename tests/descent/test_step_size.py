@@ -194,7 +194,8 @@ def test_a_search_that_finds_no_step_ends_as_stalled(name):
     )
     assert fit.status == jgd.Status.STALLED
     assert fit.epochs < 100
-    np.testing.assert_array_equal(fit.params, [1.0, 2.0])
+    # Steps that change the loss by no more than rounding are taken.
+    np.testing.assert_allclose(fit.params, [1.0, 2.0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", RULES)
