@@ -20,7 +20,6 @@ from jgd.tuning.space import grid
 from jgd.tuning.sweep import sweep
 
 SAFETY = 2  # a short training may not show yet that a rate is too high, if it is but little so
-NEARLY = 0.98  # of the deepest fall of J: what a rate must reach to be as good as the best
 ROUNDING = 100  # units of rounding by which J must change to have changed
 
 
@@ -60,17 +59,18 @@ class RangeTest(NamedTuple):
         )
 
     def _advice(self) -> str:
-        rates, losses, best = self.learning_rates, self.losses, int(np.nanargmin(self.losses))
+        rates, losses = self.learning_rates, self.losses.astype(float)
+        best = int(np.nanargmin(losses))
         place = int(np.argmin(np.abs(rates - self.suggestion)))
         parts = [f"Take {self.suggestion:.3g}: it lowered J to {losses[place]:.4g}."]
-        if place != best:
+        if rates[best] >= self.limit / SAFETY:
             parts.append(f"The lowest, {losses[best]:.4g}, came of {rates[best]:.3g}.")
         if self.limit < math.inf:
             parts.append(
                 f"The first learning rate that is too high is {self.limit:.3g}, "
-                f"{self.limit / self.suggestion:.2g} times as high: a longer training wants the distance."
+                f"{self.limit / self.suggestion:.2g} times as high: longer trainings want the distance."
             )
-        if best == len(rates) - 1:
+        if place == len(rates) - 1:
             parts.append(
                 f"J was lowest at the upper end of the range: try highest={100 * rates[-1]:.3g}. If it "
                 "falls without end, the loss has no minimum."
@@ -91,13 +91,13 @@ class RangeTest(NamedTuple):
             )
         if not math.isfinite(self.gradient_norm):
             return (
-                "J is finite at the start, but its gradient is not: look for NaN or infinity in the data, "
-                "and in the loss for the root of 0 or a branch of jnp.where that is not finite."
+                "J is finite at the start, but its gradient is not: look for NaN or infinity in the "
+                "data, and in the loss for the root of 0 or a branch of jnp.where that is not finite."
             )
         if self.gradient_norm == 0:
             return (
-                "The gradient is 0 at the start: it is a minimum already, a saddle, or the loss does not "
-                "depend on params there. Begin elsewhere: networks with random params, not with 0."
+                "The gradient is 0 at the start: it is a minimum already, a saddle, or the loss does "
+                "not depend on params there. Begin elsewhere: networks with random params, not with 0."
             )
         rates = self.learning_rates
         if failed == len(rates):
@@ -109,7 +109,7 @@ class RangeTest(NamedTuple):
             return (
                 "No learning rate lowered J: the low ones move it by less than a float can hold, the "
                 "high ones raise it. The start is as good as a minimum for steps of this kind: begin "
-                "elsewhere, or take larger batches."
+                "elsewhere, take larger batches, or try rates closer together (num)."
             )
         return (
             f"The gradient norm is {self.gradient_norm:.3g}, and no step moved J by more than a float "
@@ -136,9 +136,9 @@ def range_test(
     One run whose rate grows, as in Smith (2017), confuses what a rate does with what those before it
     did, and would be many steps one after the other; lanes start alike and cost little more than one.
 
-    The suggestion is the highest rate whose J fell by 98% of the deepest fall, among the rates that are
-    at most half the first one that is too high: at the edge of stability J may fall deepest, but a
-    longer training would not stay there.
+    The suggestion is the rate of the lowest J among those that are at most half the first one that is
+    too high: at the edge of stability J may fall deepest, but a longer training would not stay there.
+    Of rates that are equal but for rounding it is the highest.
 
     Args:
       objective: from `jgd.objective`.
@@ -168,7 +168,6 @@ def range_test(
     Source: Smith (2017), Cyclical Learning Rates for Training Neural Networks, section 3.3, for the idea
     of the test; Nesterov (2004), section 1.2.3, for steps of half the longest stable one.
     """
-    start = float(value(objective, params, data, weights))
     rates = _checked_rates(lowest, highest, num)
     if not callable(rule):
         came = "a finished rule" if _is_rule(rule) else repr(rule)
@@ -178,12 +177,13 @@ def range_test(
         )
     if not is_whole(epochs) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}, but a whole number >= 1 is wanted, as a Python int.")
+    start = float(value(objective, params, data, weights))
     options = {"batch_size": batch_size, "epochs": epochs, "key": key, "weights": weights}
     train = functools.partial(_train, objective, params, data, rule, options)
     fits = sweep(train, grid(learning_rate=rates)).fits
-    ends, status = np.asarray(fits.history.evaluation, float), np.asarray(fits.status)
+    ends, status = np.asarray(fits.history.evaluation), np.asarray(fits.status)
     status = np.where(np.isfinite(ends), status, Status.DIVERGED)
-    losses = np.where(status == Status.DIVERGED, np.nan, ends)
+    losses = np.where(status == Status.DIVERGED, ends.dtype.type(np.nan), ends)
     return RangeTest(
         learning_rates=rates,
         losses=losses,
@@ -206,8 +206,8 @@ def _rule_at(rule: Callable, learning_rate: Any) -> Any:
         made = rule(learning_rate)
     except WANTS_A_VALUE as error:
         raise ValueError(
-            "rule wants the value of the learning rate where it is traced, as float() and if do. Keep to "
-            "jax.numpy and jnp.where: all learning rates are tested in one program."
+            "rule wants the value of the learning rate where it is traced, as float() and if do. Keep "
+            "to jax.numpy and jnp.where: all learning rates are tested in one program."
         ) from error
     if not _is_rule(made):
         raise ValueError(
@@ -235,21 +235,27 @@ def _checked_rates(lowest: Any, highest: Any, num: Any) -> np.ndarray:
     rates = np.geomspace(lowest, highest, int(num)).astype(dtype)
     if lowest >= highest or rates[0] == 0 or not np.isfinite(rates[-1]) or (np.diff(rates) <= 0).any():
         raise ValueError(
-            f"lowest is {lowest!r} and highest is {highest!r}, but lowest < highest is wanted, with room "
-            f"for {num} different numbers of {dtype} between them."
+            f"lowest is {lowest!r} and highest is {highest!r}, but lowest < highest is wanted, with "
+            f"room for {num} different numbers of {dtype} between them."
         )
     return rates
 
 
 def _lowered_and_raised(losses: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray]:
     """[K], whether each training lowered J, and whether it raised it, by more than rounding."""
-    least = ROUNDING * float(jnp.finfo(float).eps) * abs(start)
+    losses, least = losses.astype(float), _rounding(losses, start)
     return losses < start - least, losses > start + least
+
+
+def _rounding(losses: np.ndarray, start: float) -> float:
+    """By how much J may differ without meaning anything."""
+    return ROUNDING * float(jnp.finfo(losses.dtype).eps) * abs(start)
 
 
 def _choice(rates: np.ndarray, losses: np.ndarray, start: float) -> dict[str, float]:
     """The limit and the suggestion."""
     lowered, raised = _lowered_and_raised(losses, start)
+    losses, least = losses.astype(float), _rounding(losses, start)
     if not lowered.any():
         return {"limit": math.inf, "suggestion": math.nan}
     failed = np.isnan(losses) | raised
@@ -258,6 +264,6 @@ def _choice(rates: np.ndarray, losses: np.ndarray, start: float) -> dict[str, fl
     safe = lowered & (SAFETY * rates <= limit)
     if not safe.any():
         safe = lowered & (rates < limit)
-    falls = np.where(safe, start - losses, -np.inf)
-    good = np.flatnonzero(falls >= NEARLY * falls.max())
+    lowest = losses[safe].min()
+    good = np.flatnonzero(safe & (losses <= lowest + least))
     return {"limit": limit, "suggestion": float(rates[good[-1]])}
