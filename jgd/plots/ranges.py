@@ -39,8 +39,8 @@ def range_test(found: RangeTest, ax: Any = None) -> Any:
     ...     return (params - example) ** 2
     >>> found = jgd.range_test(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]), num=16)
     >>> ax = range_test(found)
-    >>> ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()
-    ('log', 'log', 'learning rate')
+    >>> ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel()
+    ('log', 'learning rate', 'J over all examples')
     """
     if not isinstance(found, RangeTest):
         raise ValueError(
