@@ -68,7 +68,7 @@ class RangeTest(NamedTuple):
         if self.limit < math.inf:
             parts.append(
                 f"The first learning rate that is too high is {self.limit:.3g}, "
-                f"{self.limit / self.suggestion:.2g} times as high; keep a distance, for longer trainings show more."
+                f"{self.limit / self.suggestion:.2g} times as high."
             )
         if place == len(rates) - 1:
             parts.append(

@@ -2,7 +2,6 @@
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,11 +61,12 @@ def test_where_all_diverged_there_is_a_picture_still(start):
     assert ax.get_xlim()[0] < RATES[0] < RATES[-1] < ax.get_xlim()[1]
 
 
-def test_draws_what_the_test_found_on_the_axes_given():
-    found = jgd.range_test(jgd.objective(lambda p, e: (p - e) ** 2), jnp.array(0.0), jnp.ones(2), num=3)
+def test_draws_on_the_axes_given():
+    found = found_with([1.5, 1.0, 0.25, 0.125, NAN])
     ax = plots.range_test(found)
+    ax.clear()
     assert plots.range_test(found, ax) is ax
-    np.testing.assert_array_equal(height(ax, "at the end"), found.losses.astype(float))
+    assert legend(ax) == ["at the end", "at the start", "suggestion 0.1", "diverged"]
 
 
 def test_what_is_no_range_test_is_refused():

@@ -21,11 +21,6 @@ def constant(params, example):
     return 2.0 + 0 * jnp.sum(params) + 0 * jnp.sum(example)
 
 
-def root(params, example):
-    """Finite at 0, but its gradient is not."""
-    return jnp.sqrt(jnp.sum(jnp.square(params))) + jnp.sum(example)
-
-
 def parabola(params, example):
     return jnp.sum(jnp.square(params - example)) / 2
 
@@ -118,8 +113,6 @@ BALANCED = np.array([[1.0, 0.0], [-1.0, 0.0]], np.float32)
     [
         (constant, {}, ["8 left it", "The gradient is 0 at the start", "does not depend on params"]),
         (parabola, {"data": BROKEN}, ["8 diverged", "J nan", "look for NaN"]),
-        (root, {}, ["8 diverged", "its gradient is not"]),
-        (parabola, {"lowest": 1e19, "highest": 1e20}, ["8 diverged", "Even 1e+19 is too high"]),
         (
             parabola,
             {"data": BALANCED, "params": 1e-4 + ZEROS, "batch_size": 1, "key": jax.random.key(0)},
@@ -185,11 +178,12 @@ def test_choice_within_one_step_of_the_limit_where_there_is_no_other():
     [
         ([1.5, 3.0, NAN, NAN], 1, "lower end of the range: try lowest=0.001"),
         ([3.0, 3.0, NAN, NAN], 1, "Even 1 is too high: try lowest=1e-06"),
+        ([NAN, NAN, NAN, NAN], NAN, "J is finite at the start, but its gradient is not"),
         ([2.0, 2.0, 2.0, 2.0], 1e-9, "The gradient norm is 1e-09"),
         ([1.5, 1.0, 0.5, 2.5], 1, "The lowest, 0.5, came of 3.38"),
     ],
 )
-def test_explanation_of_what_lies_at_an_end(losses, gradient_norm, words):
+def test_explanation_of_what_is_wrong(losses, gradient_norm, words):
     rates, losses = 1.5 ** np.array([0, 1, 3, 4]), np.asarray(losses, np.float32)
     status = np.where(np.isnan(losses), jgd.Status.DIVERGED, jgd.Status.EPOCHS_DONE)
     found = jgd.RangeTest(rates, losses, 2.0, gradient_norm, status, **_choice(rates, losses, 2.0))
