@@ -34,6 +34,7 @@ from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.multistart import Multistart, multistart
 from jgd.tuning.noise import GradientNoise, gradient_noise
 from jgd.tuning.population import Population, population_based_training
+from jgd.tuning.range_test import RangeTest, range_test
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
 from jgd.tuning.sweep import Sweep, sweep
 from jgd.xla import tune_xla
@@ -51,6 +52,7 @@ __all__ = [
     "Multistart",
     "Objective",
     "Population",
+    "RangeTest",
     "State",
     "Status",
     "Sweep",
@@ -82,6 +84,7 @@ __all__ = [
     "penalties",
     "polyak",
     "population_based_training",
+    "range_test",
     "rmsprop",
     "sample",
     "sgd",

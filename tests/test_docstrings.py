@@ -24,7 +24,8 @@ PUBLIC = {
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
         *("hyperband", "population_based_training", "sweep_with_progress"),
-        *("auto_rule", "diagnose", "gradient_noise", "sufficient_statistics", "tune_xla"),
+        *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
+        *("tune_xla",),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
@@ -45,13 +46,13 @@ PUBLIC = {
     "features.": ("standardize", "polynomial", "one_hot", "hashing"),
     "plots.": (
         *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
-        *("halving_brackets",),
+        *("halving_brackets", "range_test"),
     ),
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
-CLASSES += ["GradientNoise", "curvature.Extremes", "curvature.Density"]
+CLASSES += ["GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
 CLASSES += ["penalties.Penalty", "models.Model"]
 
 
