@@ -62,8 +62,8 @@ def of_columns(part: Features, found: Findings) -> Iterator[str]:
     constant = np.flatnonzero(columns.constant)
     if len(constant) and found.num_examples > 1:
         yield (
-            f"{_subject(constant, columns.name)} constant: what is the same for all examples can only "
-            "do what a bias does. Drop it, or them."
+            f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no "
+            f"more than a bias: drop {'it' if len(constant) == 1 else 'them'}."
         )
     if part.dependent:
         pairs = [f"{column} of {listed(others, 3)}" for column, others in part.dependent]

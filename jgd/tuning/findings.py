@@ -91,7 +91,8 @@ def findings(
         if np.isnan(curvature.largest):
             return [_NO_CURVATURE.format(norm=precise.norm)]
         features = features_of(problem, wide_problem, rows, index)
-        standard = standardised_problem(wide_problem, features)
+        # Where J curves downwards there is no condition number that could be lowered.
+        standard = standardised_problem(wide_problem, features) if curvature.is_convex else None
         found = Findings(
             num_params=num_params_of(own.params),
             num_examples=int(rows.sum()),
