@@ -85,8 +85,8 @@ def _of_rate(status: str, fell: bool, rate: Any, largest: float, diagnosis: Any)
     good = _good(diagnosis)
     if rate > largest:
         yield (
-            f"The learning rate {figure(rate)} is {figure(rate / largest)} times the largest stable one of "
-            f"the diagnosis, {figure(largest)}; a good constant one is {figure(good)}."
+            f"The learning rate {figure(rate)} is {figure(rate / largest)} times the largest stable one "
+            f"of the diagnosis, {figure(largest)}; a good constant one is {figure(good)}."
         )
         if fell and status != "DIVERGED":
             yield (

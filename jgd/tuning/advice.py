@@ -44,7 +44,7 @@ def _is_stationary(found: Findings) -> bool:
 
 def _is_plateau(found: Findings) -> bool:
     """Whether J all but stays the same within a distance of the size of the params."""
-    return not _is_minimum(found) and _change_nearby(found) <= 1e-4 * abs(found.slope.value)
+    return _change_nearby(found) <= NO_GAIN * abs(found.slope.value)
 
 
 def _change_nearby(found: Findings) -> float:

@@ -142,7 +142,9 @@ def diagnose(
     nothing = nothing._replace(num_examples=len(places))
     if wrong_labels or not len(places):
         return nothing._replace(advice=(*wrong_labels, *unsound))
-    index = np.sort(places[np.asarray(order(key, 0, len(places)))[:sample]])
+    index = places
+    if len(places) > sample:
+        index = np.sort(places[np.asarray(order(key, 0, len(places)))[:sample]])
     found = findings(problem, rows, index, key)
     if isinstance(found, list):
         return nothing._replace(num_sampled=len(index), advice=(*unsound, *found))

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.tree import norm
 from jgd.tuning.features_at_hand import Features, features_of, parted, standardised_problem
 from jgd.tuning.hessian import Problem, num_params_of
 from jgd.tuning.separable import Parted
@@ -43,7 +42,7 @@ class Findings(NamedTuple):
       standard: that with standardised features; None where the loss is not linear in any.
       features: the leaves that are taken for features.
       parted: a class that a plane parts from the others; None where none was found.
-      size: norm of the params, at least 1.
+      size: the largest norm of a leaf of params, at least 1.
       fall: how far J was seen to fall without end, and its value there; None where it was not.
       leaves: name and size of each leaf of params.
     """
@@ -107,7 +106,7 @@ def findings(
             standard=None if standard is None else curvature_at(standard, slope_at(standard), key),
             features=features,
             parted=parted(problem, wide_problem, rows, index, features),
-            size=max(1.0, float(norm(wide_problem.params))),
+            size=max(1.0, *(float(np.linalg.norm(p)) for p in jax.tree.leaves(wide_problem.params))),
             fall=_endless_fall(wide_problem, precise, curvature),
             leaves=tuple(zip(leaf_names("params", own.params), _sizes(own.params), strict=True)),
         )
@@ -162,7 +161,8 @@ def in_float64(problem: Problem) -> tuple[Problem, Any]:
 
 
 def _as_float64(x):
-    return jnp.asarray(x, jnp.float64) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x
+    is_float = jnp.issubdtype(jnp.result_type(x), jnp.floating)
+    return jnp.asarray(np.asarray(x, np.float64)) if is_float else x
 
 
 def _sizes(tree: Any) -> list[int]:

@@ -32,8 +32,8 @@ class Curvature(NamedTuple):
       blur: what cannot be told from 0.
       is_exact: whether all eigenvalues are known, or only bounds of the two ends.
       direction: [P], the eigenvector of the smallest.
-      gain: by how much J falls to the minimum of the parabola over the directions that curve upwards;
-        NaN where the spectrum is not exact.
+      gain: by how much J falls to the minimum of its parabola, where it is convex; NaN where the
+        spectrum is not exact.
       still: [P], whether a parameter has no gradient and no curvature at all; None where not exact.
     """
 
@@ -81,7 +81,11 @@ def slope_at(problem: Problem) -> Slope:
     objective, params, data, weights = problem
     smooth = _smooth_part(objective)
     value, grads = value_and_gradient(smooth, params, data, weights)
-    return Slope(*_finish_slope(objective, params, value, grads))
+    flat = np.concatenate([np.ravel(g).astype(float) for g in jax.tree.leaves(grads)])
+    if smooth is objective:
+        return Slope(float(value), float(np.linalg.norm(flat)), flat)
+    length, penalty = _proximal_norm(objective, params, grads)
+    return Slope(float(value) + float(penalty), float(length), flat)
 
 
 def _smooth_part(objective: Objective) -> Objective:
@@ -89,12 +93,10 @@ def _smooth_part(objective: Objective) -> Objective:
     return dataclasses.replace(objective, penalty=None) if has_kinks else objective
 
 
-def _finish_slope(objective, params, value, grads):
-    if objective.penalty is not None and not objective.penalty.smooth:
-        value = value + objective.penalty.value(params)
-    length = norm(proximal_gradient(objective, params, grads))
-    flat = np.concatenate([np.ravel(g).astype(float) for g in jax.tree.leaves(grads)])
-    return float(value), float(length), flat
+@jax.jit
+def _proximal_norm(objective, params, grads):
+    """The norm of the proximal gradient, and the value of the penalty."""
+    return norm(proximal_gradient(objective, params, grads)), objective.penalty.value(params)
 
 
 @jax.jit
@@ -118,7 +120,9 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
     eps = np.finfo(values.dtype).eps
     blur = 10 * max(len(values), 16) * eps * np.max(np.abs(values))
     upward = values > blur
-    gains = np.square(vectors.T @ slope.gradient)[upward] / (2 * values[upward])
+    # What cannot be told from 0 is taken for as steep as it may be: the gain is then a lower bound.
+    steepness = np.maximum(values, max(blur, np.finfo(values.dtype).tiny))
+    gains = np.square(vectors.T @ slope.gradient) / (2 * steepness)
     return Curvature(
         largest=float(values[-1]),
         smallest=float(values[0]),
