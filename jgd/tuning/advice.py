@@ -218,17 +218,21 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         return
     largest, best = rates(curvature)
     if not np.isfinite(curvature.condition_number):
-        choice = f"{figure(best)} (1 / sharpness) is safe"
+        choice = f"1 / sharpness, {figure(best)}, is a first choice"
     elif best < MARGIN * largest:
         choice = f"the best constant one is {figure(best)}"
     else:
-        choice = (
-            f"the best constant one is all but that, so take a little less, {figure(MARGIN * largest)}"
-        )
+        choice = f"the best constant one is just below; {figure(MARGIN * largest)} leaves a margin"
     yield (
         f"Learning rate: batch descent is stable below {figure(largest)} (2 / sharpness "
         f"{figure(curvature.largest)}); {choice}."
     )
+    if found.secant is not None and found.secant.rate * curvature.largest < 0.99:
+        yield (
+            f"But J is no parabola here: over a step of 1 / sharpness, {figure(1 / curvature.largest)}, "
+            f"its gradient changes as if the sharpness were {figure(found.secant.curvature)}, be it for "
+            f"kinks (hinge, relu) or for a curvature that grows. Begin with {figure(found.secant.rate)}."
+        )
 
 
 def _of_condition(found: Findings) -> Iterator[str]:

@@ -14,10 +14,13 @@ from jgd.tuning.soundness import leaf_names, unsound_losses
 from jgd.tuning.surroundings import (
     MOST_PARAMS,
     Curvature,
+    Secant,
     Slope,
     curvature_at,
+    like,
     losses_of_examples,
     noise_at,
+    secant_at,
     slope_at,
     value_along,
 )
@@ -39,6 +42,7 @@ class Findings(NamedTuple):
       precise: over the sample, in float64 where it could be.
       variance: trace of the covariance of the gradients of single examples.
       curvature: of J.
+      secant: the curvature that a step sees; None where the gradient or the sharpness is 0.
       standard: that with standardised features; None where the loss is not linear in any.
       features: the leaves that are taken for features.
       parted: a class that a plane parts from the others; None where none was found.
@@ -57,6 +61,7 @@ class Findings(NamedTuple):
     precise: Slope
     variance: float
     curvature: Curvature
+    secant: Secant | None
     standard: Curvature | None
     features: tuple[Features, ...]
     parted: Parted | None
@@ -103,6 +108,7 @@ def findings(
             precise=precise,
             variance=noise_at(wide_problem),
             curvature=curvature,
+            secant=secant_at(wide_problem, precise, curvature),
             standard=None if standard is None else curvature_at(standard, slope_at(standard), key),
             features=features,
             parted=parted(problem, wide_problem, rows, index, features),
@@ -187,12 +193,3 @@ def _endless_fall(problem: Problem, slope: Slope, curvature: Curvature) -> tuple
         if np.all(falls[-3:] >= 5 * falls[-4:-1]) and falls[-4] > 0 and values[-1] < -abs(slope.value):
             return float(DISTANCES[-1]), float(values[-1])
     return None
-
-
-def like(flat: np.ndarray, params: Any) -> Any:
-    """A vector [P] as a pytree like `params`."""
-    leaves, treedef = jax.tree.flatten(params)
-    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = np.split(flat, cuts)
-    arrays = [jnp.asarray(x.reshape(p.shape), p.dtype) for x, p in zip(parts, leaves, strict=True)]
-    return jax.tree.unflatten(treedef, arrays)

@@ -103,7 +103,7 @@ def test_explain_refuses_what_is_no_diagnosis():
 
 def test_numbers_in_sentences_have_two_digits():
     numbers = (0, 1, 0.164, 9.97, 20_990, 99_999, 2.13e5, 3.4e-5, -0.05, np.inf, np.nan)
-    wanted = "0 1 0.16 10 21,000 1e5 2.1e5 3.4e-5 -0.05 infinite unknown".split()
+    wanted = ["0", "1", "0.16", "10", "21,000", "1e5", "2.1e5", "3.4e-5", "-0.05", "infinite", "unknown"]
     assert [figure(number) for number in numbers] == wanted
     assert (count(1, "row"), count(2000, "row")) == ("1 row", "2,000 rows")
     assert listed([1, 2, 3], 2) == "1, 2 and 1 more"

@@ -156,6 +156,20 @@ def test_digits_that_float32_has_not_got():
     assert tiny.place == "minimum"
 
 
+def kinked(params, example):
+    return jnp.abs(params[0] - example[0]) + 0.01 * jnp.square(params[0]) / 2
+
+
+def test_a_step_over_kinks_sees_more_curvature_than_the_hessian():
+    rows = jnp.asarray(np.random.default_rng(5).uniform(1, 3, size=(50, 1)), jnp.float32)
+    found = jgd.diagnose(jgd.objective(kinked), jnp.zeros(1), rows, key=KEY)
+    np.testing.assert_allclose(found.sharpness, 0.01, rtol=1e-5)
+    # From 0 with a slope of -1: a step of 100 reaches beyond all kinks, where the slope is 1 + 1.
+    assert "as if the sharpness were 0.03" in found.advice[1]
+    # The first fourth of it that does not reach the kinks, which begin at 1.
+    assert "Begin with 0.39." in found.advice[1]
+
+
 def test_flat_directions_are_counted_and_left_out():
     found = place(bend=(3.0, 0.0), params=(1.0, 0.0))
     assert (found.num_flat, found.condition_number) == (1, 1.0)
