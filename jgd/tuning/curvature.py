@@ -216,11 +216,11 @@ def condition_number(
 ) -> jax.Array:
     """The condition number `largest / smallest` eigenvalue of the Hessian of J.
 
-    Rounding blurs an eigenvalue by `r = sqrt(m) * eps * largest` and by what it is seen to leave in the m
-    products. A smallest eigenvalue up to r, or below 0, cannot be told from 0, and the condition number
-    is infinite then. Else its relative error is below `c * r / largest`. On matrices of 4 to 500 params
-    it was below `3 * eps * c`: 1% up to 3e4 in float32, up to 1e13 in float64. With fewer steps than
-    params it is a lower bound.
+    Rounding blurs an eigenvalue by `r = sqrt(m) * eps * largest` and by what it is seen to leave in the
+    m products. A smallest eigenvalue up to r, or below 0, cannot be told from 0, and the condition
+    number is infinite then. Else its relative error is below `c * r / largest`. On matrices of 4 to 500
+    params it was below `3 * eps * c`: 1% up to 3e4 in float32, up to 1e13 in float64. With fewer steps
+    than params it is a lower bound.
 
     Args:
       objective: from `jgd.objective`; a penalty that is not smooth is left out.
