@@ -7,6 +7,8 @@ import jax
 import numpy as np
 import optax
 
+from jgd.descent import figures
+
 
 class Status(enum.IntEnum):
     """How a fit ended. Under `vmap` the status is an integer array that compares with these.
@@ -66,18 +68,20 @@ _ENDED_BEFORE = (
 )
 
 
-def explain(fit) -> str:
+def explain(fit, diagnosis=None) -> str:
     """What became of a fit, and what to do next, in words.
 
     Args:
       fit: from `descend` or a variant; or a batch of fits, from `vmap`.
+      diagnosis: from `jgd.diagnose` of the same problem, at the start or at `fit.params`: it adds
+        numbers, such as how many times the learning rate is the largest stable one. None adds nothing.
 
     Returns:
       A text: status, epochs, loss and learning rate, and the advice. For a batch of fits, how many
       ended in which way, where, and the advice for each way.
 
     Raises:
-      ValueError: it is no fit, or traced, so that its numbers are not known yet.
+      ValueError: it is no fit, or traced, so that its numbers are not known yet; no diagnosis.
 
     >>> def loss(params, example):
     ...     return (params - example) ** 2
@@ -91,7 +95,22 @@ def explain(fit) -> str:
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(fit)):
         raise ValueError("fit is traced, so its numbers are not known; call explain outside of jit.")
     status = np.asarray(fit.status)
-    return _explain_one(fit) if status.ndim == 0 else _explain_many(status)
+    text = _explain_one(fit) if status.ndim == 0 else _explain_many(status)
+    return text if diagnosis is None else "\n".join([text, *_in_numbers(fit, status, diagnosis)])
+
+
+def _in_numbers(fit, status: np.ndarray, diagnosis) -> list[str]:
+    """What the diagnosis adds: one paragraph, or none."""
+    figures.check_diagnosis(diagnosis)
+    names = np.array([kind.name for kind in Status])[status]
+    rule_state = fit.state.rule_state
+    if status.ndim == 0:
+        losses = np.asarray(fit.history.loss, float)[: int(fit.epochs)]
+        fell = len(losses) > 0 and bool(losses[-1] < losses[0])
+        text = figures.of_fit(str(names), fell, rule_state, diagnosis)
+    else:
+        text = figures.of_fits(names, rule_state, diagnosis)
+    return [text] * bool(text)
 
 
 def _explain_one(fit) -> str:

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.descent.figures import MARGIN
 from jgd.tuning.advice_on_features import of_columns, of_parted_classes, of_standardising
 from jgd.tuning.findings import Findings
 from jgd.tuning.pace import epochs_per_digit, momentum_for, momentum_text, rates
 from jgd.wording import count, figure, listed
 
 NO_GAIN = 1e-6  # of the loss
-MARGIN = 0.9  # of the largest stable learning rate
 
 
 def sentences(found: Findings) -> list[str]:
     """The advice, the most important first."""
     return [
-        *_of_place(found),
         *_of_zero_gradients(found),
+        *_of_place(found),
         *of_standardising(found),
         *of_parted_classes(found.parted),
         *_of_digits(found),
@@ -44,7 +44,7 @@ def _is_stationary(found: Findings) -> bool:
 
 def _is_plateau(found: Findings) -> bool:
     """Whether J all but stays the same within a distance of the size of the params."""
-    return not _is_minimum(found) and _change_nearby(found) <= 1e-4 * abs(found.slope.value)
+    return _change_nearby(found) <= NO_GAIN * abs(found.slope.value)
 
 
 def _change_nearby(found: Findings) -> float:
@@ -60,23 +60,33 @@ def _is_minimum(found: Findings) -> bool:
     return _is_stationary(found) and curvature.gain <= NO_GAIN * abs(slope.value)
 
 
+def place(found: Findings) -> str:
+    """Where the params are: "constant", "plateau", "saddle", "minimum", or else "slope"."""
+    if found.slope.norm == 0 and _bend(found) == 0 and found.variance == 0:
+        return "constant"
+    if _is_plateau(found):
+        return "plateau"
+    if _is_minimum(found):
+        return "minimum"
+    return "saddle" if _is_stationary(found) and not found.curvature.is_convex else "slope"
+
+
 def _of_place(found: Findings) -> Iterator[str]:
-    """Where the params are: on a plateau, a saddle, a minimum, a slope without end."""
-    slope, curvature = found.slope, found.curvature
-    if slope.norm == 0 and _bend(found) == 0 and found.variance == 0:
+    slope, curvature, where = found.slope, found.curvature, place(found)
+    if where == "constant":
         yield (
             f"The loss is constant here ({slope.value:.4g}): every example has a gradient of exactly 0, "
             "and the curvature is 0. No learning rate moves these params. Look for relu units that are "
             "all dead, for params that the loss does not use, and for rounding, argmax or comparisons."
         )
-    elif _is_plateau(found):
+    elif where == "plateau":
         yield (
             f"A plateau: within a distance of {figure(found.size)} of these params J changes by at most "
             f"{figure(_change_nearby(found) / abs(slope.value))} of itself (gradient norm "
             f"{figure(slope.norm)}, largest curvature {figure(_bend(found))}). Start elsewhere, with "
             "smaller weights where units are saturated, or bring features to a larger scale."
         )
-    elif _is_stationary(found) and not curvature.is_convex:
+    elif where == "saddle":
         yield (
             f"A saddle: the gradient norm is {figure(slope.norm)}, but J curves downwards along "
             f"{_main_leaf(found)}: by {figure(curvature.smallest)}, where the largest curvature is "
@@ -84,7 +94,7 @@ def _of_place(found: Findings) -> Iterator[str]:
             f"{'stays' if slope.norm == 0 else 'crawls'}. Start elsewhere: any random step leaves a "
             "saddle, and a network wants random weights (jgd.models.mlp.init)."
         )
-    elif _is_minimum(found):
+    elif where == "minimum":
         yield _at_minimum(found)
     if found.fall is not None:
         distance, value = found.fall
@@ -196,7 +206,7 @@ def _of_digits(found: Findings) -> Iterator[str]:
 
 def _of_learning_rate(found: Findings) -> Iterator[str]:
     curvature = found.curvature
-    if found.fall is not None or _is_plateau(found):
+    if found.fall is not None or place(found) in ("constant", "plateau"):
         return
     if curvature.largest <= curvature.blur:
         yield (
@@ -208,17 +218,21 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         return
     largest, best = rates(curvature)
     if not np.isfinite(curvature.condition_number):
-        choice = f"{figure(best)} (1 / sharpness) is safe"
+        choice = f"1 / sharpness, {figure(best)}, is a first choice"
     elif best < MARGIN * largest:
         choice = f"the best constant one is {figure(best)}"
     else:
-        choice = (
-            f"the best constant one is all but that, so take a little less, {figure(MARGIN * largest)}"
-        )
+        choice = f"the best constant one is just below; {figure(MARGIN * largest)} leaves a margin"
     yield (
         f"Learning rate: batch descent is stable below {figure(largest)} (2 / sharpness "
         f"{figure(curvature.largest)}); {choice}."
     )
+    if found.secant is not None and found.secant.rate * curvature.largest < 0.99:
+        yield (
+            f"But J is no parabola here: over a step of 1 / sharpness, {figure(1 / curvature.largest)}, "
+            f"its gradient changes as if the sharpness were {figure(found.secant.curvature)}, be it for "
+            f"kinks (hinge, relu) or for a curvature that grows. Begin with {figure(found.secant.rate)}."
+        )
 
 
 def _of_condition(found: Findings) -> Iterator[str]:
@@ -230,9 +244,10 @@ def _of_condition(found: Findings) -> Iterator[str]:
     plain, heavy = (math.ceil(epochs) for epochs in epochs_per_digit(condition))
     bound = "" if curvature.is_exact else "at least "
     yield (
-        f"Condition number {bound}{figure(condition)}: near the minimum each digit of the loss costs "
-        f"batch descent {bound}{_epochs(plain)} at the best constant rate, and {bound}{_epochs(heavy)} "
-        f"with jgd.sgd({figure(rate).replace(',', '')}, momentum={momentum_text(momentum)})."
+        f"Condition number {bound}{figure(condition)}: with the curvature as it is here, each digit of "
+        f"the loss costs batch descent {bound}{_epochs(plain)} at the best constant rate, and "
+        f"{bound}{_epochs(heavy)} with jgd.sgd({figure(rate).replace(',', '')}, "
+        f"momentum={momentum_text(momentum)})."
     )
 
 

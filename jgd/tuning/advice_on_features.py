@@ -26,10 +26,14 @@ def of_standardising(found: Findings) -> Iterator[str]:
         return
     times = f", {figure(before / after)} times" if np.isfinite(before) else ""
     (old, _), (new, _) = rates(found.curvature), rates(found.standard)
+    if any(part.layer is None or part.layer.bias is None for part in found.features):
+        how = f"Divide the columns of {names} by their standard deviations"
+    else:
+        how = f"Standardise {names} (jgd.features.standardize)"
     yield (
-        f"Standardise {names} (jgd.features.standardize): with the same predictions that lowers the "
-        f"condition number from {figure(before)} to {figure(after)}{times}, and batch descent is stable "
-        f"below a learning rate of {figure(new)} instead of {figure(old)}."
+        f"{how}: with the same predictions that lowers the condition number from {figure(before)} to "
+        f"{figure(after)}{times}, and batch descent is stable below a learning rate of {figure(new)} "
+        f"instead of {figure(old)}."
     )
 
 
@@ -62,8 +66,8 @@ def of_columns(part: Features, found: Findings) -> Iterator[str]:
     constant = np.flatnonzero(columns.constant)
     if len(constant) and found.num_examples > 1:
         yield (
-            f"{_subject(constant, columns.name)} constant: what is the same for all examples can only "
-            "do what a bias does. Drop it, or them."
+            f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no "
+            f"more than a bias: drop {'it' if len(constant) == 1 else 'them'}."
         )
     if part.dependent:
         pairs = [f"{column} of {listed(others, 3)}" for column, others in part.dependent]

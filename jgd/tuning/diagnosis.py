@@ -10,7 +10,7 @@ from jgd.descent.order import order
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import check_objective
 from jgd.tree import is_whole, strong
-from jgd.tuning.advice import sentences
+from jgd.tuning.advice import place, sentences
 from jgd.tuning.findings import Findings, findings
 from jgd.tuning.hessian import Problem, num_params_of
 from jgd.tuning.pace import momentum_for, rates
@@ -38,6 +38,10 @@ class Diagnosis(NamedTuple):
       num_flat: number of eigenvalues that are 0.
       noise_scale: the critical batch size, a number of examples; infinite where the gradient is 0.
       feature_scale_ratio: largest by smallest standard deviation of a feature.
+      place: "minimum", "saddle", "plateau", "constant" (no gradient, no
+        curvature), "slope", or "unknown" where nothing could be measured.
+      separable: whether a plane was found that parts the classes, so that there is no minimum. False is
+        no proof of the contrary.
       num_params: numbers in the params.
       num_examples: those that count.
       num_sampled: those that were looked at for all but loss, gradient and constant columns.
@@ -57,6 +61,8 @@ class Diagnosis(NamedTuple):
     num_flat: int = 0
     noise_scale: float = np.nan
     feature_scale_ratio: float = np.nan
+    place: str = "unknown"
+    separable: bool = False
     num_params: int = 0
     num_examples: int = 0
     num_sampled: int = 0
@@ -65,7 +71,7 @@ class Diagnosis(NamedTuple):
     def explain(self) -> str:
         """What was measured, in one line, and the advice, a numbered line for each."""
         parts = [count(self.num_params, "param"), count(self.num_examples, "example")]
-        if self.num_sampled < self.num_examples:
+        if 0 < self.num_sampled < self.num_examples:
             parts[1] += f" ({self.num_sampled:,} of them drawn)"
         if not np.isnan(self.loss):
             parts += [f"loss {self.loss:.4g}", f"gradient norm {figure(self.gradient_norm)}"]
@@ -120,28 +126,29 @@ def diagnose(
     ...                  key=jax.random.key(0))
     >>> round(found.max_learning_rate, 4), round(found.condition_number, 4), round(found.momentum, 4)
     (0.02, 100.0, 0.6694)
-    >>> print(found.advice[0])
-    Learning rate: batch descent is stable below 0.02 (2 / sharpness 100); the best constant one is 0.02.
+    >>> print(found.advice[0])  # doctest: +ELLIPSIS
+    Learning rate: batch descent is stable below 0.02 (2 / sharpness 100); the best constant one is ...
 
     Source: Polyak (1964), USSR Comp. Math. Math. Phys. 4(5), for the momentum; McCandlish et al. (2018),
     An Empirical Model of Large-Batch Training, for the noise scale.
     """
     problem = _checked(objective, params, data, weights, key, sample)
-    size = {"num_params": num_params_of(problem.params)}
+    nothing = Diagnosis(num_params=num_params_of(problem.params))
     troubles = unsound_params(problem.params)
     if troubles:
-        return Diagnosis(**size, advice=tuple(troubles))
+        return nothing._replace(advice=tuple(troubles))
     rows, unsound = sound_rows(problem)
     places, wrong_labels = np.flatnonzero(rows), label_troubles(problem)
-    troubles = [*wrong_labels, *unsound]
+    nothing = nothing._replace(num_examples=len(places))
     if wrong_labels or not len(places):
-        return Diagnosis(**size, advice=tuple(troubles))
-    index = np.sort(places[np.asarray(order(key, 0, len(places)))[:sample]])
+        return nothing._replace(advice=(*wrong_labels, *unsound))
+    index = places
+    if len(places) > sample:
+        index = np.sort(places[np.asarray(order(key, 0, len(places)))[:sample]])
     found = findings(problem, rows, index, key)
     if isinstance(found, list):
-        size |= {"num_examples": len(places), "num_sampled": len(index)}
-        return Diagnosis(**size, advice=(*troubles, *found))
-    return _of_findings(found, (*troubles, *sentences(found)))
+        return nothing._replace(num_sampled=len(index), advice=(*unsound, *found))
+    return _of_findings(found, (*unsound, *sentences(found)))
 
 
 def _checked(objective, params, data, weights, key, sample) -> Problem:
@@ -183,6 +190,8 @@ def _of_findings(found: Findings, advice: tuple[str, ...]) -> Diagnosis:
         num_flat=curvature.num_flat,
         noise_scale=noise,
         feature_scale_ratio=max(filter(np.isfinite, ratios), default=np.nan),
+        place=place(found),
+        separable=found.parted is not None,
         num_params=found.num_params,
         num_examples=found.num_examples,
         num_sampled=found.num_sampled,

@@ -109,9 +109,11 @@ def parted(
             continue
         x = as_numpy(leaves[part.columns.place])
         for name, leaf in zip(names, leaves, strict=True):
-            if leaf.ndim != 1 or classes_of(as_numpy(leaf)) is None:
+            if leaf.ndim != 1 or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 continue
             labels = as_numpy(leaf)[places]
+            if not _has_room(precise.params, part.layer, classes_of(labels)):
+                continue
             mean = None if part.layer.bias is None else part.columns.mean
             size = np.sqrt(np.mean(np.square(part.columns.values), axis=0))
             scale = size if mean is None else part.columns.deviation
@@ -123,6 +125,14 @@ def parted(
     return None
 
 
+def _has_room(params: Any, layer: Layer, classes: np.ndarray | None) -> bool:
+    """Whether the layer predicts one number for two classes, or one for each class."""
+    shape = jax.tree.leaves(params)[layer.weights].shape
+    if classes is None or len(shape) > 2:
+        return False
+    return len(classes) == 2 if len(shape) == 1 else len(classes) == shape[1 - layer.axis]
+
+
 def _values_along(precise: Problem, layer: Layer, plane: Plane) -> tuple[float, ...] | None:
     """J at 1, 10 and 100 times the normal, where it and the loss of each example fall; else None.
 
@@ -130,8 +140,6 @@ def _values_along(precise: Problem, layer: Layer, plane: Plane) -> tuple[float, 
     """
     for sign in (1, -1):
         start, step = _along(precise.params, layer, plane, sign)
-        if step is None:
-            return None
         line = precise._replace(params=start)
         values = value_along(line, step, TIMES)
         far = [jax.tree.map(lambda p, s, t=t: p + t * s, start, step) for t in TIMES]
@@ -143,18 +151,16 @@ def _values_along(precise: Problem, layer: Layer, plane: Plane) -> tuple[float, 
 
 
 def _along(params: Any, layer: Layer, plane: Plane, sign: int) -> tuple[Any, Any]:
-    """The params with a layer of 0, and the step along the plane's normal; None where it has no room."""
+    """The params with a layer of 0, and the step along the plane's normal."""
     leaves, treedef = jax.tree.flatten(params)
     weights = leaves[layer.weights]
     steps = [jnp.zeros_like(leaf) for leaf in leaves]
     normal, offset = (sign * jnp.asarray(x, weights.dtype) for x in (plane.normal, plane.offset))
     if weights.ndim == 1:
         parts = normal, offset
-    elif weights.ndim == 2 and plane.place < weights.shape[1 - layer.axis]:
+    else:
         one = jnp.arange(weights.shape[1 - layer.axis]) == plane.place
         parts = jnp.moveaxis(normal[:, None] * one, 0, layer.axis), offset * one
-    else:
-        return params, None
     for place, step in zip((layer.weights, layer.bias), parts, strict=True):
         if place is not None:
             leaves[place], steps[place] = jnp.zeros_like(leaves[place]), step.astype(leaves[place].dtype)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.tree import norm
 from jgd.tuning.features_at_hand import Features, features_of, parted, standardised_problem
 from jgd.tuning.hessian import Problem, num_params_of
 from jgd.tuning.separable import Parted
@@ -15,10 +14,13 @@ from jgd.tuning.soundness import leaf_names, unsound_losses
 from jgd.tuning.surroundings import (
     MOST_PARAMS,
     Curvature,
+    Secant,
     Slope,
     curvature_at,
+    like,
     losses_of_examples,
     noise_at,
+    secant_at,
     slope_at,
     value_along,
 )
@@ -40,10 +42,11 @@ class Findings(NamedTuple):
       precise: over the sample, in float64 where it could be.
       variance: trace of the covariance of the gradients of single examples.
       curvature: of J.
+      secant: the curvature that a step sees; None where the gradient or the sharpness is 0.
       standard: that with standardised features; None where the loss is not linear in any.
       features: the leaves that are taken for features.
       parted: a class that a plane parts from the others; None where none was found.
-      size: norm of the params, at least 1.
+      size: the largest norm of a leaf of params, at least 1.
       fall: how far J was seen to fall without end, and its value there; None where it was not.
       leaves: name and size of each leaf of params.
     """
@@ -58,6 +61,7 @@ class Findings(NamedTuple):
     precise: Slope
     variance: float
     curvature: Curvature
+    secant: Secant | None
     standard: Curvature | None
     features: tuple[Features, ...]
     parted: Parted | None
@@ -91,7 +95,8 @@ def findings(
         if np.isnan(curvature.largest):
             return [_NO_CURVATURE.format(norm=precise.norm)]
         features = features_of(problem, wide_problem, rows, index)
-        standard = standardised_problem(wide_problem, features)
+        # Where J curves downwards there is no condition number that could be lowered.
+        standard = standardised_problem(wide_problem, features) if curvature.is_convex else None
         found = Findings(
             num_params=num_params_of(own.params),
             num_examples=int(rows.sum()),
@@ -103,10 +108,11 @@ def findings(
             precise=precise,
             variance=noise_at(wide_problem),
             curvature=curvature,
+            secant=secant_at(wide_problem, precise, curvature),
             standard=None if standard is None else curvature_at(standard, slope_at(standard), key),
             features=features,
             parted=parted(problem, wide_problem, rows, index, features),
-            size=max(1.0, float(norm(wide_problem.params))),
+            size=max(1.0, *(float(np.linalg.norm(p)) for p in jax.tree.leaves(wide_problem.params))),
             fall=_endless_fall(wide_problem, precise, curvature),
             leaves=tuple(zip(leaf_names("params", own.params), _sizes(own.params), strict=True)),
         )
@@ -161,7 +167,8 @@ def in_float64(problem: Problem) -> tuple[Problem, Any]:
 
 
 def _as_float64(x):
-    return jnp.asarray(x, jnp.float64) if jnp.issubdtype(jnp.result_type(x), jnp.floating) else x
+    is_float = jnp.issubdtype(jnp.result_type(x), jnp.floating)
+    return jnp.asarray(np.asarray(x, np.float64)) if is_float else x
 
 
 def _sizes(tree: Any) -> list[int]:
@@ -186,12 +193,3 @@ def _endless_fall(problem: Problem, slope: Slope, curvature: Curvature) -> tuple
         if np.all(falls[-3:] >= 5 * falls[-4:-1]) and falls[-4] > 0 and values[-1] < -abs(slope.value):
             return float(DISTANCES[-1]), float(values[-1])
     return None
-
-
-def like(flat: np.ndarray, params: Any) -> Any:
-    """A vector [P] as a pytree like `params`."""
-    leaves, treedef = jax.tree.flatten(params)
-    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    parts = np.split(flat, cuts)
-    arrays = [jnp.asarray(x.reshape(p.shape), p.dtype) for x, p in zip(parts, leaves, strict=True)]
-    return jax.tree.unflatten(treedef, arrays)

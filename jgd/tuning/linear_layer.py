@@ -43,8 +43,8 @@ def find_layer(losses: Callable, params: Any, data: Any, columns: Columns) -> La
     wanted = losses(trial, data)
 
     def agrees(layer: Layer) -> bool:
-        same = losses(*standardised(trial, data, columns, layer))
-        other = losses(trial, standardised(trial, data, columns, layer)[1])
+        moved = standardised(trial, data, columns, layer)
+        same, other = losses(*moved), losses(trial, moved[1])
         return _are_close(same, wanted) and not _are_close(other, wanted)
 
     for weights, axis in _places_of_size(params, len(columns.mean)):
@@ -69,18 +69,19 @@ def standardised(params: Any, data: Any, columns: Columns, layer: Layer) -> tupl
         size = np.sqrt(np.mean(np.square(columns.values), axis=0))
         scale = np.where(columns.deviation > 0, scale, np.where(size > 0, size, 1))
     mean = columns.mean if layer.bias is not None else np.zeros_like(columns.mean)
+    # In NumPy, for each operation of JAX on arrays of a new shape would be compiled first.
     leaves, treedef = jax.tree.flatten(params)
-    weights = jnp.moveaxis(leaves[layer.weights], layer.axis, 0)
+    weights = np.moveaxis(np.asarray(leaves[layer.weights]), layer.axis, 0)
     if layer.bias is not None:
-        leaves[layer.bias] = leaves[layer.bias] + jnp.tensordot(
-            jnp.asarray(mean, weights.dtype), weights, axes=1
-        )
-    scaled = weights * jnp.asarray(scale, weights.dtype).reshape(-1, *(1,) * (weights.ndim - 1))
-    leaves[layer.weights] = jnp.moveaxis(scaled, 0, layer.axis)
+        bias = np.asarray(leaves[layer.bias])
+        leaves[layer.bias] = (bias + np.tensordot(mean, weights, axes=1)).astype(bias.dtype)
+    scaled = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
+    leaves[layer.weights] = np.moveaxis(scaled, 0, layer.axis).astype(weights.dtype)
     rows, data_treedef = jax.tree.flatten(data)
     dtype = rows[columns.place].dtype
-    rows[columns.place] = jnp.asarray((columns.values - mean) / scale, dtype)
-    return jax.tree.unflatten(treedef, leaves), jax.tree.unflatten(data_treedef, rows)
+    rows[columns.place] = np.asarray((columns.values - mean) / scale, dtype)
+    as_tree = jax.tree.unflatten
+    return as_tree(treedef, map(jnp.asarray, leaves)), as_tree(data_treedef, map(jnp.asarray, rows))
 
 
 def _drawn(params: Any, columns: Columns) -> Any:
@@ -95,7 +96,7 @@ def _drawn(params: Any, columns: Columns) -> Any:
             if length == len(size):
                 noise /= size.reshape(-1, *(1,) * (p.ndim - 1 - axis))
                 break
-        return p + jnp.asarray(noise, p.dtype)
+        return jnp.asarray(np.asarray(p) + noise, p.dtype)
 
     return jax.tree.map(leaf, params)
 

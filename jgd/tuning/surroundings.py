@@ -17,7 +17,9 @@ from jgd.tuning.noise import gradient_noise
 
 MOST_PARAMS = 1024  # of which the whole Hessian is made, with products for 16 columns at once
 COLUMNS_AT_ONCE = 16
-ROWS = Rows(sample=None, block=None, layout=None)
+NO_PARABOLA = 1.5  # by how many times its length the step 1 / sharpness may change the gradient
+CALM = 0.5  # the share of the gradient that the step of a rate to begin with may change
+BLOCK = 512  # rows at once, for each of these columns
 
 
 class Curvature(NamedTuple):
@@ -32,8 +34,8 @@ class Curvature(NamedTuple):
       blur: what cannot be told from 0.
       is_exact: whether all eigenvalues are known, or only bounds of the two ends.
       direction: [P], the eigenvector of the smallest.
-      gain: by how much J falls to the minimum of the parabola over the directions that curve upwards;
-        NaN where the spectrum is not exact.
+      gain: by how much J falls to the minimum of its parabola, where it is convex; NaN where the
+        spectrum is not exact.
       still: [P], whether a parameter has no gradient and no curvature at all; None where not exact.
     """
 
@@ -81,7 +83,11 @@ def slope_at(problem: Problem) -> Slope:
     objective, params, data, weights = problem
     smooth = _smooth_part(objective)
     value, grads = value_and_gradient(smooth, params, data, weights)
-    return Slope(*_finish_slope(objective, params, value, grads))
+    flat = flattened(grads)
+    if smooth is objective:
+        return Slope(float(value), float(np.linalg.norm(flat)), flat)
+    length, penalty = _proximal_norm(objective, params, grads)
+    return Slope(float(value) + float(penalty), float(length), flat)
 
 
 def _smooth_part(objective: Objective) -> Objective:
@@ -89,12 +95,10 @@ def _smooth_part(objective: Objective) -> Objective:
     return dataclasses.replace(objective, penalty=None) if has_kinks else objective
 
 
-def _finish_slope(objective, params, value, grads):
-    if objective.penalty is not None and not objective.penalty.smooth:
-        value = value + objective.penalty.value(params)
-    length = norm(proximal_gradient(objective, params, grads))
-    flat = np.concatenate([np.ravel(g).astype(float) for g in jax.tree.leaves(grads)])
-    return float(value), float(length), flat
+@jax.jit
+def _proximal_norm(objective, params, grads):
+    """The norm of the proximal gradient, and the value of the penalty."""
+    return norm(proximal_gradient(objective, params, grads)), objective.penalty.value(params)
 
 
 @jax.jit
@@ -102,6 +106,48 @@ def losses_of_examples(loss: Any, params: Any, data: Any) -> jax.Array:
     """The loss of each example, [n]."""
     loss_dtype(loss, params, data)  # raises where the loss is no scalar
     return jax.vmap(loss, (None, 0))(params, data)
+
+
+class Secant(NamedTuple):
+    """The curvature that a step sees: how much the gradient changes over it, by its length.
+
+    Attributes:
+      curvature: over the step of the learning rate 1 / sharpness; no more than the sharpness, were J a
+        parabola.
+      rate: 1 / sharpness, where its step changes the gradient little more than by its length; else the
+        first of its fourths whose step changes half of the gradient at most.
+    """
+
+    curvature: float
+    rate: float
+
+
+def secant_at(problem: Problem, slope: Slope, curvature: Curvature) -> Secant | None:
+    """The curvature that a step down the gradient sees; None where no sharpness tells how long it is."""
+    if slope.norm == 0 or curvature.largest <= curvature.blur:
+        return None
+    start, rates = flattened(problem.params), 0.25 ** np.arange(12) / curvature.largest
+    seen = []
+    for rate in rates:
+        params = like(start - rate * slope.gradient, problem.params)
+        change = slope.gradient - slope_at(problem._replace(params=params)).gradient
+        seen.append(float(np.linalg.norm(change) / (rate * np.linalg.norm(slope.gradient))))
+        if rate * seen[-1] <= (NO_PARABOLA if len(seen) == 1 else CALM):
+            break
+    return Secant(seen[0], float(rate))
+
+
+def flattened(params: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(p).astype(float) for p in jax.tree.leaves(params)])
+
+
+def like(flat: np.ndarray, params: Any) -> Any:
+    """A vector [P] as a pytree like `params`."""
+    leaves, treedef = jax.tree.flatten(params)
+    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    parts = np.split(flat, cuts)
+    arrays = [jnp.asarray(x.reshape(p.shape), p.dtype) for x, p in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(treedef, arrays)
 
 
 def noise_at(problem: Problem) -> float:
@@ -118,7 +164,9 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
     eps = np.finfo(values.dtype).eps
     blur = 10 * max(len(values), 16) * eps * np.max(np.abs(values))
     upward = values > blur
-    gains = np.square(vectors.T @ slope.gradient)[upward] / (2 * values[upward])
+    # What cannot be told from 0 is taken for as steep as it may be: the gain is then a lower bound.
+    steepness = np.maximum(values, max(blur, np.finfo(values.dtype).tiny))
+    gains = np.square(vectors.T @ slope.gradient) / (2 * steepness)
     return Curvature(
         largest=float(values[-1]),
         smallest=float(values[0]),
@@ -136,7 +184,7 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
 @jax.default_matmul_precision("highest")
 def _whole_spectrum(problem: Problem):
     """Eigenvalues, eigenvectors and the largest number of each row of the Hessian; NaN if it has one."""
-    multiply, flat, _ = flat_product(problem, ROWS)
+    multiply, flat, _ = flat_product(problem, Rows(sample=None, block=BLOCK, layout=None))
     at_once = min(COLUMNS_AT_ONCE, flat.size)
     # Rows of 0 fill the last of the groups, which would be compiled by itself otherwise.
     units = jnp.eye(-(-flat.size // at_once) * at_once, flat.size, dtype=flat.dtype)
@@ -149,7 +197,8 @@ def _whole_spectrum(problem: Problem):
 
 
 def _by_lanczos(problem: Problem, key: jax.Array) -> Curvature:
-    found = extreme_eigenvalues(*problem[:3], key=key, weights=problem.weights)
+    block = COLUMNS_AT_ONCE * BLOCK
+    found = extreme_eigenvalues(*problem[:3], key=key, weights=problem.weights, block=block)
     largest, smallest, error = (float(x) for x in found[:3])
     return Curvature(
         largest=largest,
