@@ -6,7 +6,7 @@
    momentum or Adam leave it.
 4. Local minima: where it ends depends on where it began. `jgd.multistart` counts them.
 5. Noise: with single examples a constant rate hovers above the minimum. `jgd.armijo` gives way to it.
-6. It never says when it is done: `jgd.stop`, which a small rate does not fool as it fools a test of steps.
+6. It never says when it is done: `jgd.stop`, which a small rate does not fool.
 
     python experiments/challenges.py
 """
@@ -109,8 +109,9 @@ def scales(epochs: int = 60) -> Challenge:
         for name, (data, rule) in runs.items()
     }
     stds = np.asarray(raw["x"]).std(axis=0)
-    verdict = f"columns {stds.max() / stds.min():.2g} apart in scale; after {epochs} epochs " + ", ".join(
-        f"{name}: {curve[-1]:.3g}" for name, curve in curves.items()
+    verdict = (
+        f"columns {stds.max() / stds.min():.2g} apart in scale; after {epochs} epochs "
+        + ", ".join(f"{name}: {curve[-1]:.3g}" for name, curve in curves.items())
     )
     return Challenge("badly scaled features", curves, verdict)
 
@@ -130,7 +131,10 @@ def plateau(epochs: int = 400) -> Challenge:
     """Trouble 3: a network whose weights begin near 0, a saddle point."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4))
-    data = {"x": jnp.asarray(x, float), "y": jnp.asarray(np.sin(x[:, :1] + x[:, 1:2] * x[:, 2:3]), float)}
+    data = {
+        "x": jnp.asarray(x, float),
+        "y": jnp.asarray(np.sin(x[:, :1] + x[:, 1:2] * x[:, 2:3]), float),
+    }
     objective = jgd.objective(network)
     start = jax.tree.map(lambda p: 0.02 * p, jgd.models.mlp.init(KEY, (4, 16, 16, 1)))
     rules = {
@@ -149,8 +153,9 @@ def plateau(epochs: int = 400) -> Challenge:
     left = 0.8 * curves["sgd"][0]
     times = ", ".join(f"{name} {first_below(curve, left)}" for name, curve in curves.items())
     verdict = (
-        f"at the start the gradient is {norm:.2g} and curvatures reach from {float(found.smallest):.2g} to "
-        f"{float(found.largest):.2g}, a saddle; epochs until J is down by a fifth: {times}"
+        f"at the start the gradient is {norm:.2g} and curvatures reach from "
+        f"{float(found.smallest):.2g} to {float(found.largest):.2g}, a saddle; epochs until J is down "
+        f"by a fifth: {times}"
     )
     return Challenge("a plateau", curves, verdict)
 
@@ -220,7 +225,9 @@ def the_end(epochs: int = 1000) -> Challenge:
         ended[name] = (jgd.Status(int(fit.status)), int(fit.epochs))
     verdict = ", ".join(f"{name}: {status.name} after {num}" for name, (status, num) in ended.items())
     steps = np.abs(np.diff(curves["rate 1e-5, gradient_norm"]))
-    verdict += f"; at rate 1e-5 no step changes J by more than {steps.max():.0e}, which is not convergence"
+    verdict += (
+        f"; at rate 1e-5 no step changes J by more than {steps.max():.0e}, which is not convergence"
+    )
     marks = {name: num for name, (status, num) in ended.items() if status == jgd.Status.CONVERGED}
     return Challenge("no end in sight", curves, verdict, marks=marks)
 
@@ -241,7 +248,9 @@ def draw(challenges: list[Challenge]) -> Any:
             if name in challenge.marks:
                 end = challenge.marks[name]
                 ax.plot(end, shown[end], "o", color=line.get_color())
-        ax.set(title=challenge.title, xlabel="epoch", ylabel="above the minimum" if floor else "objective")
+        ax.set(
+            title=challenge.title, xlabel="epoch", ylabel="above the minimum" if floor else "objective"
+        )
         if np.nanmin(np.concatenate(list(challenge.curves.values()))) > 0:
             ax.set_yscale("log")
         if len(next(iter(challenge.curves.values()))) > 500:

@@ -6,6 +6,8 @@ one compiled program, every number in it traced, so that a sweep is a `vmap`.
 
 from jgd import features, models
 from jgd.descent import stop
+from jgd.descent.armijo import armijo
+from jgd.descent.barzilai_borwein import barzilai_borwein
 from jgd.descent.epoch import State
 from jgd.descent.loop import (
     Fit,
@@ -19,7 +21,6 @@ from jgd.descent.order import order
 from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
 from jgd.descent.status import Status, explain
-from jgd.descent.step_size import armijo, barzilai_borwein
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics

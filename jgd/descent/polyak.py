@@ -1,12 +1,13 @@
 """Polyak's step: as long as the loss is above its minimum, by the slope."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jgd.descent.rule import make_rule, scaled
+from jgd.descent.trial import check_no_schedule
 
 
 class PolyakState(NamedTuple):
@@ -19,8 +20,8 @@ class PolyakState(NamedTuple):
     """
 
     learning_rate: jax.Array
-    lowest: jax.Array | None = None
-    gap: jax.Array | None = None
+    lowest: Any = None
+    gap: Any = None
 
 
 def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTransformationExtraArgs:
@@ -53,11 +54,7 @@ def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTra
     Source: Polyak (1969); Loizou et al. (2021), "Stochastic Polyak step-size", for batches; Nedić and
     Bertsekas (2001), eq. 2.19-2.21, for an estimated minimum.
     """
-    if callable(learning_rate):
-        raise ValueError(
-            "polyak: learning_rate is a schedule, but a number is wanted, the largest rate allowed: "
-            "this rule chooses its rate by itself. With a schedule use jgd.sgd."
-        )
+    check_no_schedule("polyak", learning_rate)
     return make_rule("polyak", _init, _update, learning_rate, minimum=minimum, damping=damping)
 
 

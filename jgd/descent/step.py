@@ -33,16 +33,12 @@ class Position(NamedTuple):
     rule_state: Any
 
 
-def has_kinks(objective: Objective) -> bool:
-    """Whether a penalty is applied by its proximal map, not differentiated."""
-    return objective.penalty is not None and not objective.penalty.smooth
-
-
 def _for_kinks(objective: Objective) -> dict[str, Callable]:
     """What a rule that tries its steps needs beside `value_fn`, to see where the proximal map leads."""
-    if not has_kinks(objective):
+    penalty = objective.penalty
+    if penalty is None or penalty.smooth:
         return {}
-    return {"prox_fn": objective.penalty.prox, "penalty_fn": objective.penalty.value}
+    return {"prox_fn": penalty.prox, "penalty_fn": penalty.value}
 
 
 def smooth_penalty(objective: Objective, params: Any) -> jax.Array | float:
@@ -99,7 +95,7 @@ def move(
         **_for_kinks(objective),
     )
     new_params = optax.apply_updates(params, updates)
-    if has_kinks(objective):
+    if objective.penalty is not None and not objective.penalty.smooth:
         new_params = objective.penalty.prox(new_params, learning_rate(new_rule_state))
     # Some rules of optax widen their state; a scan wants what it was given.
     return jax.tree.map(

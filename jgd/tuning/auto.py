@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
+from jgd.descent.armijo import armijo
+from jgd.descent.barzilai_borwein import barzilai_borwein
 from jgd.descent.checks import check_key, split_batch_size
 from jgd.descent.loop import batch_descent
-from jgd.descent.step import has_kinks, smooth_gradient
-from jgd.descent.step_size import armijo, barzilai_borwein
+from jgd.descent.step import smooth_gradient
 from jgd.objectives.objective import value
 from jgd.tuning.hessian import Problem, Rows, checked_problem, drawn, flat_product
 from jgd.tuning.lanczos import lanczos, ritz
@@ -103,7 +104,7 @@ def _numbers(problem: Problem, key, *, batch_size):
     variances = moments.squares / jnp.maximum(moments.num, 1)
     mean_squares = jnp.square(moments.mean) + variances
     plain = jnp.ones_like(mean_squares)
-    if has_kinks(objective):
+    if objective.penalty is not None and not objective.penalty.smooth:
         rate, scale = first_rate(plain), None
     else:
         scales = jnp.stack([plain, _inverse(mean_squares)])

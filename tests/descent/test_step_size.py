@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import Lasso
 
 import jgd
-from jgd.descent import step_size
+from jgd.descent import armijo
 from tests import cases, problems
 
 RULES = {
@@ -91,7 +91,8 @@ def test_barzilai_borwein_needs_far_fewer_steps_than_the_best_constant_rate():
 @pytest.mark.parametrize("start", [0.01, 10.0])
 def test_armijo_settles_where_steps_gain_the_share_that_was_asked_for(monkeypatch, start):
     """On a parabola of curvature k a step gains the part `1 - rate k / 2` of what it promises."""
-    monkeypatch.setattr(step_size, "HOVERS", np.inf)  # the noise, which keeps the steps going, may stay
+    for name, never in (("HOVERS", -np.inf), ("FELL", -np.inf), ("ROSE", -np.inf)):
+        monkeypatch.setattr(armijo, name, never)  # the noise, which keeps the steps going, may stay
     decrease = jnp.array([0.2, 0.5, 0.7])
 
     def train(decrease):
