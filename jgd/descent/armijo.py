@@ -22,7 +22,8 @@ LONGER = 1.5  # each phase is so many times as long as the one before
 HOVERS = 0.25  # standard errors by which the loss must fall from phase to phase
 ROSE = -2.0  # standard errors by which the loss falls from epoch to epoch where the rate is too high
 FELL = 1.0  # where the rate may be higher
-CUT = 0.35  # of the mean rate of a phase, what rates may reach after it
+WIDER = 1.3  # how many times higher the rate may then be
+CUT = 0.25  # of the mean rate of a phase, what rates may reach after it
 
 
 def armijo(
@@ -143,8 +144,9 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     epoch, fell = _phase_after(state.epoch, rate, trial.before, 1.0)
     phase, fell_over_phase = _phase_after(state.phase, rate, trial.before, LONGER)
     may_rise = jnp.where(jnp.isnan(fell), state.may_rise, fell > FELL)
-    bound = jnp.where(fell < ROSE, CUT * jnp.minimum(state.bound, epoch.rate), state.bound)
-    bound = jnp.where(fell_over_phase < HOVERS, CUT * jnp.minimum(bound, phase.rate), bound)
+    bound = jnp.where(fell > FELL, WIDER * state.bound, state.bound)
+    too_high = (fell < ROSE) | (fell_over_phase < HOVERS)
+    bound = jnp.where(too_high, CUT * jnp.minimum(state.bound, epoch.rate), bound)
     growth = _growth(gain, promise, numbers["decrease"], forgets)
     growth = jnp.where(may_rise, growth, jnp.minimum(growth, 1))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
