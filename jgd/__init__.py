@@ -21,6 +21,7 @@ from jgd.descent.status import Status, explain
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.runtime.clock import descend_within
 from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
 from jgd.tuning.halving import Halving, successive_halving
@@ -51,6 +52,7 @@ __all__ = [
     "choice",
     "cross_validate",
     "descend",
+    "descend_within",
     "explain",
     "features",
     "grid",

@@ -23,7 +23,7 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
-        *("hyperband", "population_based_training", "sweep_with_progress"),
+        *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
         *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
@@ -32,7 +32,7 @@ PUBLIC = {
         *("softmax", "hinge", "squared_hinge"),
     ),
     "penalties.": ("l1", "l2", "elastic_net", "group_l1", "nonnegative", "box", "l2_ball", "simplex"),
-    "stop.": ("gradient_norm", "plateau"),
+    "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation"),
     "models.": (
         f"{model}.{part}"
         for model in ("linear", "mlp", "cnn", "factorization", "text")
