@@ -60,6 +60,16 @@ _ROSE = (
     "The {what} is higher than at the start: the learning rate is too high for this data. Lower it "
     "(a tenth is a good next try), or bring the features to one scale (jgd.features.standardize)."
 )
+_CUT_SHORT = (
+    "The time was up, or it was interrupted, before all epochs were run and before a stop test fired. "
+    "Continue with state=fit.state."
+)
+_BEST_KEPT = (
+    "The score on validation data rose no more; the parameters are those of its best epoch. For a "
+    "better one try a stronger penalty, more data, a smaller model, or more patience. If the best epoch "
+    "was the first: scores are the higher the better, so that a loss wants "
+    "jgd.stop.validation(score=jnp.negative)."
+)
 _ENDED_BEFORE = (
     " It had ended before this call, whose state it was given. To go on all the same, "
     "start from fit.params without state."
@@ -98,7 +108,18 @@ def _explain_one(fit) -> str:
     status, epochs = Status(int(fit.status)), int(fit.epochs)
     losses, norms = (np.asarray(x, float) for x in (fit.history.loss, fit.history.gradient_norm))
     headline = _headline(fit, status, epochs, losses, norms)
-    return f"{headline}\n{_advice(status, losses[:epochs], norms[:epochs])}"
+    advice = _advice(status, losses[:epochs], norms[:epochs])
+    if advice == ADVICE[Status.EPOCHS_DONE] and epochs < len(losses):
+        advice = _CUT_SHORT
+    if status == Status.STALLED and _has_gone_stale(fit):
+        advice = _BEST_KEPT
+    return f"{headline}\n{advice}"
+
+
+def _has_gone_stale(fit) -> bool:
+    """Whether the patience of `stop.validation` is what ended it."""
+    found: Any = optax.tree_utils.tree_get_all_with_path(fit.state.stop_state, "out_of_patience")
+    return any(bool(flag) for _, flag in found if np.shape(flag) == ())
 
 
 def _advice(status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
