@@ -117,7 +117,7 @@ def test_a_rule_that_finds_no_step_has_stalled(stop):
     fit = cases.fit(three_steps(), None, epochs=8, stop=stop)
     assert (fit.status, fit.epochs) == (STATUS.STALLED, 4)
     expected = cases.fit(jgd.sgd(0.1), None, epochs=3)
-    np.testing.assert_allclose(fit.params["weights"], expected.params["weights"], rtol=1e-6)
+    np.testing.assert_allclose(fit.params["weights"], expected.params["weights"], rtol=1e-4)
 
 
 def test_any_word_of_a_chain_of_rules_counts_and_what_only_bears_the_name_does_not():
