@@ -14,7 +14,8 @@ class Status(enum.IntEnum):
     Attributes:
       EPOCHS_DONE: all epochs were run; no stop test had fired.
       CONVERGED: the gradient is as small as was asked for.
-      STALLED: the loss fell no more, although the gradient is not shown to be small.
+      STALLED: the loss fell no more, although the gradient is not shown to be small; or the score on
+        validation data rose no more; or the rule found no step.
       DIVERGED: loss, gradient or parameters ceased to be finite.
     """
 
@@ -70,6 +71,12 @@ _BEST_KEPT = (
     "was the first: scores are the higher the better, so that a loss wants "
     "jgd.stop.validation(score=jnp.negative)."
 )
+_NO_STEP = (
+    "The rule found no step that lowers the loss. Where the gradient norm is small this is the floor of "
+    "the floats: end before it, with stop=jgd.stop.gradient_norm(...), or compute in float64 "
+    "(jax.enable_x64). Otherwise look for a loss that jumps or whose gradient is wrong, and raise the "
+    "batch size or try jgd.adam."
+)
 _ENDED_BEFORE = (
     " It had ended before this call, whose state it was given. To go on all the same, "
     "start from fit.params without state."
@@ -111,15 +118,17 @@ def _explain_one(fit) -> str:
     advice = _advice(status, losses[:epochs], norms[:epochs])
     if advice == ADVICE[Status.EPOCHS_DONE] and epochs < len(losses):
         advice = _CUT_SHORT
-    if status == Status.STALLED and _has_gone_stale(fit):
+    if status == Status.STALLED and epochs and _says(fit.state.stop_state, "out_of_patience"):
         advice = _BEST_KEPT
+    elif status == Status.STALLED and epochs and _says(fit.state.rule_state, "stalled"):
+        advice = _NO_STEP
     return f"{headline}\n{advice}"
 
 
-def _has_gone_stale(fit) -> bool:
-    """Whether the patience of `stop.validation` is what ended it."""
-    found: Any = optax.tree_utils.tree_get_all_with_path(fit.state.stop_state, "out_of_patience")
-    return any(bool(flag) for _, flag in found if np.shape(flag) == ())
+def _says(state: Any, name: str) -> bool:
+    """Whether any flag of that name is set in what a rule or the stop tests remember."""
+    found: Any = optax.tree_utils.tree_get_all_with_path(state, name)
+    return any(np.any(flag) for _, flag in found if getattr(flag, "dtype", None) == np.bool_)
 
 
 def _advice(status: Status, losses: np.ndarray, norms: np.ndarray) -> str:

@@ -116,6 +116,7 @@ def three_steps(who=True):
 def test_a_rule_that_finds_no_step_has_stalled(stop):
     fit = cases.fit(three_steps(), None, epochs=8, stop=stop)
     assert (fit.status, fit.epochs) == (STATUS.STALLED, 4)
+    assert "found no step" in jgd.explain(fit)
     expected = cases.fit(jgd.sgd(0.1), None, epochs=3)
     np.testing.assert_allclose(fit.params["weights"], expected.params["weights"], rtol=1e-4)
 

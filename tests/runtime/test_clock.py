@@ -123,6 +123,7 @@ def test_the_clock_of_the_wall_ends_it():
     fit = within(1e-9, 10**6)
     assert fit.epochs == 1
     assert fit.history.loss.shape == (10**6,)
+    assert "The time was up" in jgd.explain(fit)
 
 
 @pytest.mark.parametrize(
