@@ -20,7 +20,7 @@ INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its sta
 
 
 def descend_within(seconds, objective, params, data, *, epochs, **options) -> Fit:
-    """`jgd.descend`, ended by the clock of the wall where its epochs take longer than `seconds`.
+    """Descend as `jgd.descend` does, until the time on the clock is up.
 
     Runs on the host: compiled chunks of epochs, each continued from the state of the one before. The
     time counts from the call, compiling included, but one epoch is run in any case; the epoch within
