@@ -23,9 +23,9 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
-        *("hyperband", "population_based_training", "sweep_with_progress"),
+        *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
         *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
-        *("tune_xla",),
+        *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
@@ -37,7 +37,7 @@ PUBLIC = {
         *("hessian_vector_product", "extreme_eigenvalues", "sharpness", "condition_number"),
         *("feature_curvature", "spectral_density"),
     ),
-    "stop.": ("gradient_norm", "plateau"),
+    "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation"),
     "models.": (
         f"{model}.{part}"
         for model in ("linear", "mlp", "cnn", "factorization", "text")

@@ -16,7 +16,8 @@ class Status(enum.IntEnum):
     Attributes:
       EPOCHS_DONE: all epochs were run; no stop test had fired.
       CONVERGED: the gradient is as small as was asked for.
-      STALLED: the loss fell no more, although the gradient is not shown to be small.
+      STALLED: the loss fell no more, although the gradient is not shown to be small; or the score on
+        validation data rose no more; or the rule found no step.
       DIVERGED: loss, gradient or parameters ceased to be finite.
     """
 
@@ -61,6 +62,22 @@ _BROKE_AT_THE_FLOOR = (
 _ROSE = (
     "The {what} is higher than at the start: the learning rate is too high for this data. Lower it "
     "(a tenth is a good next try), or bring the features to one scale (jgd.features.standardize)."
+)
+_CUT_SHORT = (
+    "The time was up, or it was interrupted, before all epochs were run and before a stop test fired. "
+    "Continue with state=fit.state."
+)
+_BEST_KEPT = (
+    "The score on validation data rose no more; the parameters are those of its best epoch. For a "
+    "better one try a stronger penalty, more data, a smaller model, or more patience. If the best epoch "
+    "was the first: scores are the higher the better, so that a loss wants "
+    "jgd.stop.validation(score=jnp.negative)."
+)
+_NO_STEP = (
+    "The rule found no step that lowers the loss. Where the gradient norm is small this is the floor of "
+    "the floats: end before it, with stop=jgd.stop.gradient_norm(...), or compute in float64 "
+    "(jax.enable_x64). Otherwise look for a loss that jumps or whose gradient is wrong, and raise the "
+    "batch size or try jgd.adam."
 )
 _ENDED_BEFORE = (
     " It had ended before this call, whose state it was given. To go on all the same, "
@@ -117,7 +134,20 @@ def _explain_one(fit) -> str:
     status, epochs = Status(int(fit.status)), int(fit.epochs)
     losses, norms = (np.asarray(x, float) for x in (fit.history.loss, fit.history.gradient_norm))
     headline = _headline(fit, status, epochs, losses, norms)
-    return f"{headline}\n{_advice(status, losses[:epochs], norms[:epochs])}"
+    advice = _advice(status, losses[:epochs], norms[:epochs])
+    if advice == ADVICE[Status.EPOCHS_DONE] and epochs < len(losses):
+        advice = _CUT_SHORT
+    if status == Status.STALLED and epochs and _says(fit.state.stop_state, "out_of_patience"):
+        advice = _BEST_KEPT
+    elif status == Status.STALLED and epochs and _says(fit.state.rule_state, "stalled"):
+        advice = _NO_STEP
+    return f"{headline}\n{advice}"
+
+
+def _says(state: Any, name: str) -> bool:
+    """Whether any flag of that name is set in what a rule or the stop tests remember."""
+    found: Any = optax.tree_utils.tree_get_all_with_path(state, name)
+    return any(np.any(flag) for _, flag in found if getattr(flag, "dtype", None) == np.bool_)
 
 
 def _advice(status: Status, losses: np.ndarray, norms: np.ndarray) -> str:

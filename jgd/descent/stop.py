@@ -187,12 +187,13 @@ def _lengthened(window: Window, loss) -> Window:
 
 
 class ValidationState(NamedTuple):
-    """Best score and its params; the score that counts as the last rise, and the epochs since."""
+    """Best score and its params; the last score that counts as a rise, and the epochs since."""
 
     best_score: jax.Array
     best_params: Any
     mark: jax.Array
     stale: jax.Array
+    out_of_patience: jax.Array
 
 
 def validation(patience=10, tolerance=0.0, score=None) -> Stop:
@@ -249,17 +250,18 @@ def validation(patience=10, tolerance=0.0, score=None) -> Stop:
 
 def _nothing_validated(params):
     none = jnp.asarray(-jnp.inf, float)
-    return ValidationState(none, params, none, jnp.zeros((), jnp.int32))
+    return ValidationState(none, params, none, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
 
 def _test_validation(score, patience, tolerance, memory, record, params):
-    best_score, best_params, mark, stale = memory
+    best_score, best_params, mark, stale, _ = memory
     value = _score(score, record.evaluation).astype(best_score.dtype)
     better, rose = value > best_score, value > mark + tolerance
     best_score, best_params = select(better, (value, params), (best_score, best_params))
     stale = jnp.where(rose, 0, stale + 1)
-    memory = ValidationState(best_score, best_params, jnp.where(rose, value, mark), stale)
-    return memory, jnp.where(stale >= patience, Status.STALLED, Status.EPOCHS_DONE)
+    out = stale >= patience
+    memory = ValidationState(best_score, best_params, jnp.where(rose, value, mark), stale, out)
+    return memory, jnp.where(out, Status.STALLED, Status.EPOCHS_DONE)
 
 
 def _score(score, evaluation) -> jax.Array:

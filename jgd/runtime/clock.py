@@ -1,105 +1,109 @@
-"""A descent that ends after so many seconds, driven from the host in chunks of epochs."""
+"""A descent that ends when its time is up: chunks of epochs, and a look at the clock between them."""
 
-import contextlib
 import math
-import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 import jax
-import numpy as np
 
+from jgd.descent.checks import check_epochs
 from jgd.descent.loop import Fit, descend
-from jgd.descent.status import Status
-from jgd.tree import is_whole
+from jgd.runtime.chunks import any_runs, in_chunks
+from jgd.tree import require_number
 from jgd.tuning.rounds import joined, lengthened
 
-LOOKS = 50  # at the clock, in the time that there is
+LONG_EPOCH = 0.1  # seconds; beside it the host's work between two chunks, some 2 ms, is nothing
+LOOKS = 8  # at the clock, at least, in the time there is; what is too short for a chunk runs one by one
+INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
 
 
-def descend_within(
-    seconds: float,
-    objective: Any,
-    params: Any,
-    data: Any,
-    *,
-    epochs: int,
-    state: Any = None,
-    **options: Any,
-) -> Fit:
-    """`jgd.descend` with a bound on the wall clock: it ends after `seconds`, where it has not before.
+def descend_within(seconds, objective, params, data, *, epochs, **options) -> Fit:
+    """Descend as `jgd.descend` does, until the time on the clock is up.
 
-    It runs chunks of epochs, each continued from the state of the one before, and looks at the clock in
-    between. The first two are of one epoch; how long the others are follows from what that takes, so
-    that two programs are compiled. Compiling counts. Ctrl-C ends it as the clock does, without loss.
+    Runs on the host: compiled chunks of epochs, each continued from the state of the one before. The
+    time counts from the call, compiling included, but one epoch is run in any case; the epoch within
+    which the time runs out is finished. Ctrl-C ends it after the running chunk, with what is done.
 
     Args:
-      seconds: number > 0. The chunk that runs when they are over is finished.
+      seconds: number > 0.
       objective: from `jgd.objective`.
       params: pytree of float arrays, where the descent starts.
       data: pytree of arrays that share their leading axis N.
-      epochs: the most that are run, an int >= 1.
-      state: of an earlier fit, to continue it.
-      **options: those of `descend`; the rule is wanted.
+      epochs: the most that are run, an int.
+      **options: those of `descend`.
 
     Returns:
-      A `Fit`, whose history has `epochs` epochs; those that were not run hold NaN. Where time ended it,
-      the status is EPOCHS_DONE, and `fit.state` goes on.
+      A `Fit` with a history of all `epochs`, NaN for those that were not run. Where the time was up its
+      status is EPOCHS_DONE, and its state goes on.
 
     Raises:
-      ValueError: an argument does not fit; the message names it and the way out.
+      ValueError: an argument does not fit, or is traced; the message names it and the way out.
       KeyboardInterrupt: it was interrupted before the first epoch was done.
 
     >>> def loss(params, example):
     ...     return (params - example) ** 2
     >>> fit = descend_within(60, jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]),
-    ...                      rule=jgd.sgd(0.5), epochs=10)
-    >>> float(fit.params), int(fit.epochs)
-    (2.0, 10)
+    ...                      rule=jgd.sgd(0.1), epochs=50)
+    >>> int(fit.epochs), round(float(fit.params), 3)
+    (50, 2.0)
 
-    Source: chunks of a scan, because a callback from inside it costs tens of microseconds (measured).
+    Source: chunks of a scan, because a compiled loop cannot look at a clock.
     """
-    _check(seconds, epochs)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, data, options))):
+    begun = perf_counter()
+    given = (seconds, objective, params, data, options)
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(given)):
         raise ValueError(
-            "params, data or an option is traced, but the clock ticks outside of jit alone."
+            "descend_within is traced, but it looks at the clock while it runs: call it outside of "
+            "jax.jit and jax.vmap, or use jgd.descend there."
         )
-    end = time.monotonic() + seconds
+    end = begun + _checked_seconds(seconds)
+    check_epochs(epochs)
+    start = options.pop("state", None)
 
-    def run(num: int, state: Any) -> Fit:
-        fit = descend(objective, params, data, epochs=num, state=state, **options)
-        return jax.block_until_ready(fit)
+    def run(length, state):
+        state = start if state is None else state
+        return descend(objective, params, data, epochs=length, state=state, **options)
 
-    fits = [run(1, state)]
-    start = time.monotonic()
-    with contextlib.suppress(KeyboardInterrupt):
-        for length in _lengths(int(epochs) - 1, lambda: (time.monotonic() - start) / seconds):
-            if fits[-1].status != Status.EPOCHS_DONE or time.monotonic() >= end:
-                break
-            fits.append(run(length, fits[-1].state))
-    batches = [jax.tree.map(lambda x: x[None], fit) for fit in fits]
-    return jax.tree.map(lambda x: x[0], lengthened(joined(batches), int(epochs)))
+    fits = in_chunks(run, _lengths(end, int(epochs)))
+    fit = lengthened(joined(fits), int(epochs))
+    asked = sum(len(part.history.loss) for part in fits)
+    if asked < epochs and any_runs(fit) and perf_counter() < end:
+        warnings.warn(INTERRUPTED.format(fit.epochs, epochs), stacklevel=2)
+    return fit
 
 
-def _lengths(epochs: int, spent: Callable[[], float]) -> Iterator[int]:
-    """Epochs of each chunk: one, to learn how long it takes, then chunks of one length.
+def _lengths(end: float, epochs: int) -> Iterator[int]:
+    """Epochs of each chunk, until the time is up: of one length or of two, each of which is compiled.
 
-    `spent` is the part of the time that the first of these took. Epochs that are left over by chunks of
-    one length go first, one by one, for their program is there already.
+    The first epoch tells what compiling takes, the second what an epoch takes.
     """
-    if epochs > 0:
-        yield 1
-    if epochs < 2:
-        return
-    chunks = min(max(math.ceil(spent() * (epochs - 1) * LOOKS), 1), epochs - 1)
-    length, rest = divmod(epochs - 1, chunks)
-    yield from [1] * rest
-    yield from [length] * chunks
+    begun = perf_counter()
+    yield min(1, epochs)
+    compiling, left = perf_counter() - begun, epochs - 1
+    chunk, took = 1, {1: math.inf}
+    while left > 0 and perf_counter() < end:
+        begun = perf_counter()
+        length = chunk if chunk <= left and begun + took[chunk] <= end else 1
+        yield length
+        spent, left = perf_counter() - begun, left - length
+        if took[1] == math.inf:
+            chunk = _chunk(spent, end - perf_counter(), left, compiling)
+            took = {1: spent, chunk: chunk * spent}
+        took[length] = min(took[length], spent)  # the first run of a chunk compiles as well
 
 
-def _check(seconds: Any, epochs: Any) -> None:
-    is_number = isinstance(seconds, int | float | np.number) and not isinstance(seconds, bool)
-    if not is_number or not seconds > 0:
-        raise ValueError(f"seconds is {seconds!r}, but a number > 0 is wanted, of the wall clock.")
-    if not is_whole(epochs) or epochs < 1:
-        raise ValueError(f"epochs is {epochs!r}, but an int >= 1 is wanted: the most that are run.")
+def _chunk(epoch: float, seconds: float, epochs: int, compiling: float) -> int:
+    """Epochs of a longer chunk, a power of 4 that other runs will choose too; 1 where none pays."""
+    if epoch >= LONG_EPOCH or min(seconds, epochs * epoch) < 2 * compiling:
+        return 1
+    most = min(epochs, seconds / (LOOKS * max(epoch, 1e-6)))
+    return 4 ** max(math.floor(math.log(max(most, 1), 4)), 0)
+
+
+def _checked_seconds(seconds: Any) -> float:
+    number = require_number("seconds", seconds, lambda s: s > 0, "a number > 0")
+    if number.ndim:
+        raise ValueError(f"seconds is {seconds!r}, but one number > 0 is wanted.")
+    return float(number)

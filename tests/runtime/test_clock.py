@@ -1,100 +1,146 @@
-"""A descent with a bound on the wall clock."""
+"""A descent within a time: the epochs that fit into it, equal to those of a descent in one go."""
 
+import functools
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jgd
-from jgd.runtime import clock
-from tests import cases
+from jgd.runtime import chunks, clock
+from tests import problems
+
+PROBLEM = problems.least_squares()
+OBJECTIVE = jgd.objective(PROBLEM.loss)
+RULE = jgd.sgd(0.01, momentum=0.5)
+COMPILING = 0.5  # seconds, of the clock below
 
 
-def descend(seconds, **options):
-    defaults = {"rule": jgd.sgd(0.1, momentum=0.5), "batch_size": 8, "key": jax.random.key(0)}
-    arguments = defaults | {"epochs": 12} | options
-    return jgd.descend_within(seconds, cases.objective, cases.params(), cases.data(), **arguments)
+def evaluate(params, validation):
+    return {"size": jnp.sum(jnp.square(params)), "steps": jnp.array(3)}
 
 
-def ticking(monkeypatch, tick):
-    """A clock that is `tick` seconds later whenever somebody looks."""
-    times = itertools.count(0.0, tick)
-    monkeypatch.setattr(clock.time, "monotonic", lambda: next(times))
+def descend(epochs, **options):
+    return jgd.descend(OBJECTIVE, PROBLEM.params, PROBLEM.data, rule=RULE, epochs=epochs, **options)
 
 
-def assert_same(came, wanted):
-    parts = (
-        jax.tree.leaves((fit.params, fit.status, fit.epochs, fit.history)) for fit in (came, wanted)
-    )
-    for a, b in zip(*parts, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+def within(seconds, epochs, **options):
+    options = {"rule": RULE, **options}
+    return jgd.descend_within(seconds, OBJECTIVE, PROBLEM.params, PROBLEM.data, epochs=epochs, **options)
 
 
-def test_with_time_enough_it_is_the_descent_in_one_go():
-    assert_same(descend(1e6), cases.fit(jgd.sgd(0.1, momentum=0.5), 8, epochs=12))
+@pytest.fixture
+def a_clock(monkeypatch):
+    """A clock that knows what an epoch takes, and what compiling; it notes the lengths of the chunks."""
+
+    def tick(seconds_of_an_epoch):
+        now, lengths = [100.0], []
+
+        def timed(*arguments, epochs, **options):
+            now[0] += epochs * seconds_of_an_epoch + (0 if epochs in lengths else COMPILING)
+            lengths.append(epochs)
+            return jgd.descend(*arguments, epochs=epochs, **options)
+
+        monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
+        monkeypatch.setattr(clock, "descend", timed)
+        return lengths, lambda: now[0] - 100.0
+
+    return tick
 
 
-def test_time_ends_it_and_the_state_goes_on(monkeypatch):
-    ticking(monkeypatch, 1.0)
-    fit = descend(4.5)
-    assert fit.status == jgd.Status.EPOCHS_DONE
-    assert 1 < fit.epochs < 12
-    assert fit.history.loss.shape == (12,)
-    done = int(fit.epochs)
-    assert np.isfinite(fit.history.loss[:done]).all()
-    assert np.isnan(fit.history.loss[done:]).all()
-    rest = cases.fit(jgd.sgd(0.1, momentum=0.5), 8, epochs=12 - done, state=fit.state)
-    whole = cases.fit(jgd.sgd(0.1, momentum=0.5), 8, epochs=12)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), rest.params, whole.params)
-
-
-def test_a_stop_test_ends_it_before_the_clock():
-    options = {"rule": jgd.sgd(1.0), "batch_size": None, "stop": jgd.stop.gradient_norm(0.2)}
-    fit = descend(1e6, epochs=200, **options)
-    assert fit.status == jgd.Status.CONVERGED
-    assert_same(fit, cases.fit(jgd.sgd(1.0), None, epochs=200, stop=jgd.stop.gradient_norm(0.2)))
-
-
-def test_it_is_interrupted_without_loss(monkeypatch):
-    calls = itertools.count()
-
-    def interrupted(*args, **options):
-        if next(calls) == 2:
-            raise KeyboardInterrupt
-        return jgd.descend(*args, **options)
-
-    monkeypatch.setattr(clock, "descend", interrupted)
-    fit = descend(1e6)
-    assert fit.epochs == 2
-    assert np.isfinite(fit.history.loss[:2]).all()
-
-
-@pytest.mark.parametrize(("epochs", "spent"), [(1, 0.1), (2, 0.1), (3, 1e-9), (101, 1e-4), (500, 3.0)])
-def test_chunks_hold_every_epoch_in_at_most_two_lengths(epochs, spent):
-    lengths = list(clock._lengths(epochs, lambda: spent))
-    assert sum(lengths) == epochs
-    assert len({*lengths, 1}) <= 2
-    assert spent * max(lengths) <= max(2 / clock.LOOKS, spent)
-
-
-def test_it_is_for_the_host():
-    with pytest.raises(ValueError, match="outside of jit"):
-        jax.jit(lambda rate: descend(5, rule=jgd.sgd(rate)))(0.1)
+def assert_same(came, expected, epochs):
+    """Params, state and the record of the first `epochs`; the rest of it is blank."""
+    close = functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-6)
+    assert came.epochs == expected.epochs == epochs
+    jax.tree.map(close, (came.params, came.state), (expected.params, expected.state))
+    jax.tree.map(lambda c, e: close(c[:epochs], e[:epochs]), came.history, expected.history)
+    assert np.isnan(came.history.loss[epochs:]).all()
+    assert np.isnan(came.history.gradient_norm[epochs:]).all()
 
 
 @pytest.mark.parametrize(
-    ("seconds", "options", "message"),
+    ("epoch_seconds", "epochs_there_is_time_for"),
+    [(10.0, 1), (1.0, 10), (0.01, 895)],  # 1 epoch at least; 10.5 s with compiling; two programs
+)
+def test_the_epochs_that_fit_are_run_and_few_programs_compiled(
+    a_clock, epoch_seconds, epochs_there_is_time_for
+):
+    lengths, seconds = a_clock(epoch_seconds)
+    fit = within(9.95, 1000, evaluate=evaluate)
+    done = sum(lengths)
+    assert fit.status == jgd.Status.EPOCHS_DONE
+    assert done == pytest.approx(epochs_there_is_time_for, abs=1)
+    assert seconds() <= max(9.95, COMPILING) + 1.01 * epoch_seconds
+    assert len(set(lengths)) <= 2
+    assert set(lengths) <= {1, 64}
+    assert fit.history.evaluation["steps"].shape == (1000,)
+    if epoch_seconds != 1.0:
+        assert_same(fit, descend(done, evaluate=evaluate), done)
+
+
+def test_with_time_enough_it_is_the_descent_and_stops_as_it(a_clock):
+    lengths, _ = a_clock(0.001)
+    stop = jgd.stop.relative_gradient_norm(0.05)
+    whole = descend(400, stop=stop)
+    assert whole.status == jgd.Status.CONVERGED
+    fit = within(1000.0, 400, stop=stop)
+    assert fit.status == jgd.Status.CONVERGED
+    assert_same(fit, whole, int(whole.epochs))
+    assert sum(lengths) < 400
+    again = within(1000.0, 30, stop=stop, state=fit.state)
+    assert (again.epochs, again.status) == (0, jgd.Status.CONVERGED)
+
+
+def test_it_goes_on_from_a_state_to_the_end(a_clock):
+    a_clock(1.0)
+    first = within(5.0, 20)
+    rest = within(1e9, 20 - int(first.epochs), state=first.state)
+    whole = descend(20)
+    np.testing.assert_allclose(rest.params, whole.params, rtol=1e-5)
+    together = jnp.concatenate([first.history.loss[: first.epochs], rest.history.loss])
+    np.testing.assert_allclose(together, whole.history.loss, rtol=1e-5)
+    assert within(1.0, 0).epochs == 0
+
+
+def test_what_is_done_survives_an_interruption(a_clock, monkeypatch):
+    a_clock(1.0)
+    looks = itertools.count()
+
+    def any_runs(fits):
+        if next(looks) == 3:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(chunks, "any_runs", any_runs)
+    with pytest.warns(UserWarning, match="the fit ran 4 of 9 epochs"):
+        fit = within(1e9, 9)
+    assert_same(fit, descend(4), 4)
+
+
+def test_the_clock_of_the_wall_ends_it():
+    fit = within(1e-9, 10**6)
+    assert fit.epochs == 1
+    assert fit.history.loss.shape == (10**6,)
+    assert "The time was up" in jgd.explain(fit)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
     [
-        (0, {}, "seconds is 0, but a number > 0"),
-        (float("nan"), {}, "seconds is nan"),
-        ("5", {}, "seconds is '5'"),
-        (True, {}, "seconds is True"),
-        (5, {"epochs": 0}, "epochs is 0, but an int >= 1"),
-        (5, {"epochs": 2.5}, "epochs is 2.5"),
-        (5, {"rule": None}, "rule is None"),
+        (lambda: within(0, 5), "seconds is 0, but a number > 0"),
+        (lambda: within(-1.0, 5), "seconds is -1.0"),
+        (lambda: within(float("nan"), 5), "seconds is nan"),
+        (lambda: within("10", 5), "seconds is '10'"),
+        (lambda: within([1.0, 2.0], 5), "one number > 0"),
+        (lambda: within(None, 5), "seconds is None"),
+        (lambda: within(1.0, -1), "epochs is -1"),
+        (lambda: within(1.0, 2.5), "epochs is 2.5"),
+        (lambda: within(1.0, 5, state=3), "state is 3"),
+        (lambda: jax.jit(lambda rate: within(1.0, 5, rule=jgd.sgd(rate)))(0.1), "use jgd.descend there"),
     ],
 )
-def test_wrong_arguments_are_named(seconds, options, message):
+def test_bad_input_is_said(run, message):
     with pytest.raises(ValueError, match=message):
-        descend(seconds, **options)
+        run()
