@@ -171,13 +171,13 @@ def _of_digits(found: Findings) -> Iterator[str]:
     rounded, precise = found.rounded, found.precise
     wider = "turn on float64 (jax.config.update('jax_enable_x64', True))"
     condition, largest = found.curvature.condition_number, found.curvature.largest
-    if rounded is not None and not np.isfinite(rounded.norm):
+    if rounded is not None and not np.isfinite(rounded.norm + rounded.value):
         yield (
             f"{name} overflows: in it the loss or the gradient is not finite; in float64 the loss is "
             f"{figure(precise.value)} and the gradient norm {figure(precise.norm)}. Scale features and "
             f"targets down (jgd.features.standardize), or {wider}."
         )
-    elif rounded is not None and rounded.norm == 0 < precise.norm:
+    elif rounded is not None and rounded.norm == 0 < precise.norm < limits.tiny:
         yield (
             f"{name} underflows: in it the gradient is 0; in float64 its norm is "
             f"{figure(precise.norm)}. Bring features to a larger scale, or {wider}."
@@ -275,7 +275,7 @@ def _of_flat_directions(found: Findings) -> Iterator[str]:
     if not (curvature.is_exact and curvature.is_convex and 0 < curvature.num_flat < found.num_params):
         return
     yield (
-        f"{curvature.num_flat:,} of {found.num_params:,} directions are flat: nothing is won or lost "
-        "along them, and the condition number leaves them out. An l2 penalty would make the minimum one "
-        "point."
+        f"{curvature.num_flat:,} of {found.num_params:,} directions "
+        f"{'is' if curvature.num_flat == 1 else 'are'} flat: nothing is won or lost along them, and the "
+        "condition number leaves them out. An l2 penalty would make the minimum one point."
     )

@@ -87,10 +87,10 @@ def _of_offset(part: Features, found: Findings) -> Iterator[str]:
     if not len(far):
         return
     worst = int(np.argmax(offset))
-    which = "" if len(far) == 1 else f"column {worst} has a "
+    which = "" if len(far) == 1 else f"column {worst} has the "
     digits = max(-math.log10(float(limits.eps) * offset[worst]), 0)
     yield (
-        f"{_subject(far, columns.name)} far from 0: {which}mean {figure(columns.mean[worst])}, standard "
+        f"{_subject(far, columns.name)} far from 0: {which}mean {figure(columns.mean[worst])} and standard "
         f"deviation {figure(columns.deviation[worst])}, of which {limits.dtype.name} keeps {digits:.1f} "
         f"digits. Subtract the mean before the data become {limits.dtype.name}."
     )

@@ -27,14 +27,13 @@ FOUND = jgd.Diagnosis(
 
 
 @functools.cache
-def run(name="sgd"):
-    return cases.fit(cases.RULES[name](0.5), None)
+def run():
+    return cases.fit(jgd.sgd(0.5), None)
 
 
 def ended(status, rate, losses=(2.0, 1.0, 0.5), name="sgd"):
     """A fit of that ending."""
-    fit = run(name)
-    rule_state = fit.state.rule_state._replace(learning_rate=jnp.asarray(rate, float))
+    fit, rule_state = run(), cases.RULES[name](rate).init(cases.params())
     return fit._replace(
         status=jnp.asarray(status, jnp.int32),
         history=fit.history._replace(loss=jnp.asarray(losses, float)),
