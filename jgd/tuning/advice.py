@@ -114,7 +114,7 @@ def _of_place(found: Findings) -> Iterator[str]:
 def _at_minimum(found: Findings) -> str:
     slope, curvature = found.slope, found.curvature
     known = curvature.is_exact and not found.has_kinks and curvature.gain > 0
-    more = f" J would fall by {figure(curvature.gain)} more at most." if known else ""
+    more = f" By its parabola J would fall by {figure(curvature.gain)} more." if known else ""
     return (
         f"These params are at a minimum: loss {slope.value:.4g}, gradient norm {figure(slope.norm)}, "
         f"and no curvature below {figure(curvature.smallest_positive if not curvature.num_flat else 0)}."

@@ -261,6 +261,10 @@ def test_many_rows_are_sampled_and_of_many_params_the_ends_of_the_spectrum_are_s
     np.testing.assert_allclose(found.loss, loss, rtol=1e-5)
     assert found.condition_number <= 50.05
     assert "300 examples (100 of them drawn)" in found.explain()
+    # The minimum is that of all rows, whatever the rows of the sample say.
+    assert jgd.diagnose(objective, jnp.zeros(1100), rows, key=KEY, sample=100).place == "minimum"
+    huge = jgd.diagnose(objective, params, rows.at[:].set(1e38), key=KEY, sample=100)
+    assert "Over all 300 examples" in huge.advice[0]
 
 
 @pytest.mark.parametrize(
