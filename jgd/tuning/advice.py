@@ -18,8 +18,8 @@ NO_GAIN = 1e-6  # of the loss
 def sentences(found: Findings) -> list[str]:
     """The advice, the most important first."""
     return [
-        *_of_zero_gradients(found),
         *_of_place(found),
+        *_of_zero_gradients(found),
         *of_standardising(found),
         *of_parted_classes(found.parted),
         *_of_digits(found),
