@@ -23,6 +23,7 @@ def sentences(found: Findings) -> list[str]:
         *of_standardising(found),
         *of_parted_classes(found.parted),
         *_of_digits(found),
+        *_of_convexity(found),
         *_of_learning_rate(found),
         *_of_condition(found),
         *(sentence for part in found.features for sentence in of_columns(part, found)),
@@ -103,11 +104,15 @@ def _of_place(found: Findings) -> Iterator[str]:
             f"{figure(distance)}. Is the sign of the loss right? If it is, add a penalty "
             "(jgd.penalties.l2)."
         )
-    elif not curvature.is_convex and not _is_stationary(found):
+
+
+def _of_convexity(found: Findings) -> Iterator[str]:
+    curvature = found.curvature
+    if not curvature.is_convex and not _is_stationary(found) and found.fall is None:
         yield (
             f"J is not convex here: its curvature runs from {figure(curvature.smallest)} to "
-            f"{figure(curvature.largest)}. The learning rates below hold for these params and change as "
-            "they move: diagnose fit.params after some epochs."
+            f"{figure(curvature.largest)}. What learning rates hold changes with the params: diagnose "
+            "fit.params after some epochs."
         )
 
 

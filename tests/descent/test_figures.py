@@ -66,7 +66,7 @@ def ended(status, rate, losses=(2.0, 1.0, 0.5), name="sgd"):
             STATUS.STALLED,
             0.18,
             {"place": "saddle"},
-            "at a saddle (gradient norm 0, curvature from -2 to 10): start",
+            "a saddle (gradient norm 0, curvature from -2 to 10)",
         ),
         (STATUS.STALLED, 0.18, {"noise_scale": 900.0}, "noise scale is 900 examples"),
         (STATUS.CONVERGED, 0.18, {"separable": True}, "so there is no minimum"),
