@@ -13,7 +13,7 @@ def figure(number: Any) -> str:
     if math.isnan(number):
         return "unknown"
     if math.isinf(number):
-        return "infinite"
+        return "infinite" if number > 0 else "-infinite"
     mantissa, _, exponent = f"{number:.1e}".partition("e")
     place = int(exponent)
     if not -4 <= place < 5:

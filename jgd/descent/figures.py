@@ -13,7 +13,13 @@ from jgd.wording import figure
 
 MARGIN = 0.9  # of the largest stable learning rate: how close to it one may go
 TOO_SMALL = 0.1  # of the best learning rate
-IMMOBILE = ("constant", "plateau", "saddle", "minimum")
+IMMOBILE = {  # places where a descent does not move, and what to do there
+    "constant": "no example has a gradient; look for dead units, and for params that the loss does not "
+    "use",
+    "plateau": "start elsewhere, or bring the features to a larger scale",
+    "saddle": "start elsewhere; any random step leaves it",
+    "minimum": "more epochs gain nothing",
+}
 
 
 def check_diagnosis(diagnosis: Any) -> None:
@@ -82,24 +88,25 @@ def _good(diagnosis: Any) -> float:
 def _of_rate(status: str, fell: bool, rate: Any, largest: float, diagnosis: Any) -> Iterator[str]:
     if rate is None or not np.isfinite(largest) or status == "CONVERGED":
         return
-    good = _good(diagnosis)
+    good, plain = _good(diagnosis), diagnosis.max_learning_rate
     if rate > largest:
+        which = "" if largest == plain else ", whatever the momentum"
         yield (
             f"The learning rate {figure(rate)} is {figure(rate / largest)} times the largest stable one "
-            f"of the diagnosis, {figure(largest)}; a good constant one is {figure(good)}."
+            f"of the diagnosis, {figure(largest)}{which}; a good constant one is {figure(good)}."
         )
         if fell and status != "DIVERGED":
             yield (
                 "That the loss fell all the same shows that the curvature is lower elsewhere: diagnose "
                 "fit.params."
             )
-    elif status == "DIVERGED":
+    elif status == "DIVERGED" and rate <= plain:
         yield (
             f"The learning rate {figure(rate)} is below the largest stable one of the diagnosis, "
-            f"{figure(largest)}, so look elsewhere: NaN in the data, single examples in small batches "
+            f"{figure(plain)}, so look elsewhere: NaN in the data, single examples in small batches "
             "that pull harder than the mean, or a curvature that grows on the way."
         )
-    elif rate < TOO_SMALL * good:
+    elif largest == plain and rate < TOO_SMALL * good:
         yield (
             f"The learning rate {figure(rate)} is {figure(good / rate)} times smaller than a good "
             f"constant one of batch descent, {figure(good)}."
@@ -140,7 +147,14 @@ def _of_place(status: str, diagnosis: Any) -> Iterator[str]:
             "the weights grow. Add a penalty, such as jgd.penalties.l2(1e-3)."
         )
     elif status in ("EPOCHS_DONE", "STALLED") and diagnosis.place in IMMOBILE:
-        yield f"The diagnosis: {diagnosis.advice[0]}"
+        where = {"constant": "where the loss is constant"}.get(
+            diagnosis.place, f"at a {diagnosis.place}"
+        )
+        yield (
+            f"The params of the diagnosis are {where} (gradient norm {figure(diagnosis.gradient_norm)}, "
+            f"curvature from {figure(diagnosis.smallest_curvature)} to {figure(diagnosis.sharpness)}): "
+            f"{IMMOBILE[diagnosis.place]}."
+        )
     elif status == "STALLED" and diagnosis.noise_scale > diagnosis.num_examples:
         yield (
             f"The noise scale is {figure(diagnosis.noise_scale)} examples: the gradient of a smaller "

@@ -18,11 +18,12 @@ NO_GAIN = 1e-6  # of the loss
 def sentences(found: Findings) -> list[str]:
     """The advice, the most important first."""
     return [
-        *_of_zero_gradients(found),
         *_of_place(found),
+        *_of_zero_gradients(found),
         *of_standardising(found),
         *of_parted_classes(found.parted),
         *_of_digits(found),
+        *_of_convexity(found),
         *_of_learning_rate(found),
         *_of_condition(found),
         *(sentence for part in found.features for sentence in of_columns(part, found)),
@@ -103,18 +104,22 @@ def _of_place(found: Findings) -> Iterator[str]:
             f"{figure(distance)}. Is the sign of the loss right? If it is, add a penalty "
             "(jgd.penalties.l2)."
         )
-    elif not curvature.is_convex and not _is_stationary(found):
+
+
+def _of_convexity(found: Findings) -> Iterator[str]:
+    curvature = found.curvature
+    if not curvature.is_convex and not _is_stationary(found) and found.fall is None:
         yield (
             f"J is not convex here: its curvature runs from {figure(curvature.smallest)} to "
-            f"{figure(curvature.largest)}. The learning rates below hold for these params and change as "
-            "they move: diagnose fit.params after some epochs."
+            f"{figure(curvature.largest)}. What learning rates hold changes with the params: diagnose "
+            "fit.params after some epochs."
         )
 
 
 def _at_minimum(found: Findings) -> str:
     slope, curvature = found.slope, found.curvature
     known = curvature.is_exact and not found.has_kinks and curvature.gain > 0
-    more = f" J would fall by {figure(curvature.gain)} more at most." if known else ""
+    more = f" By its parabola J would fall by {figure(curvature.gain)} more." if known else ""
     return (
         f"These params are at a minimum: loss {slope.value:.4g}, gradient norm {figure(slope.norm)}, "
         f"and no curvature below {figure(curvature.smallest_positive if not curvature.num_flat else 0)}."
@@ -171,13 +176,13 @@ def _of_digits(found: Findings) -> Iterator[str]:
     rounded, precise = found.rounded, found.precise
     wider = "turn on float64 (jax.config.update('jax_enable_x64', True))"
     condition, largest = found.curvature.condition_number, found.curvature.largest
-    if rounded is not None and not np.isfinite(rounded.norm):
+    if rounded is not None and not np.isfinite(rounded.norm + rounded.value):
         yield (
             f"{name} overflows: in it the loss or the gradient is not finite; in float64 the loss is "
             f"{figure(precise.value)} and the gradient norm {figure(precise.norm)}. Scale features and "
             f"targets down (jgd.features.standardize), or {wider}."
         )
-    elif rounded is not None and rounded.norm == 0 < precise.norm:
+    elif rounded is not None and rounded.norm == 0 < precise.norm < limits.tiny:
         yield (
             f"{name} underflows: in it the gradient is 0; in float64 its norm is "
             f"{figure(precise.norm)}. Bring features to a larger scale, or {wider}."
@@ -275,7 +280,7 @@ def _of_flat_directions(found: Findings) -> Iterator[str]:
     if not (curvature.is_exact and curvature.is_convex and 0 < curvature.num_flat < found.num_params):
         return
     yield (
-        f"{curvature.num_flat:,} of {found.num_params:,} directions are flat: nothing is won or lost "
-        "along them, and the condition number leaves them out. An l2 penalty would make the minimum one "
-        "point."
+        f"{curvature.num_flat:,} of {found.num_params:,} directions "
+        f"{'is' if curvature.num_flat == 1 else 'are'} flat: nothing is won or lost along them, and the "
+        "condition number leaves them out. An l2 penalty would make the minimum one point."
     )

@@ -64,10 +64,12 @@ def of_columns(part: Features, found: Findings) -> Iterator[str]:
         )
     yield from _of_offset(part, found)
     constant = np.flatnonzero(columns.constant)
-    if len(constant) and found.num_examples > 1:
+    has_bias = part.layer is None or part.layer.bias is not None
+    if found.num_examples > 1 and len(constant) > (0 if has_bias else 1):
         yield (
             f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no "
-            f"more than a bias: drop {'it' if len(constant) == 1 else 'them'}."
+            f"more than a bias: {'drop' if has_bias else 'keep one and drop'} "
+            f"{'it' if len(constant) == 1 else 'them' if has_bias else 'the others'}."
         )
     if part.dependent:
         pairs = [f"{column} of {listed(others, 3)}" for column, others in part.dependent]
@@ -87,12 +89,12 @@ def _of_offset(part: Features, found: Findings) -> Iterator[str]:
     if not len(far):
         return
     worst = int(np.argmax(offset))
-    which = "" if len(far) == 1 else f"column {worst} has a "
+    which = "" if len(far) == 1 else f"column {worst} has the "
     digits = max(-math.log10(float(limits.eps) * offset[worst]), 0)
     yield (
-        f"{_subject(far, columns.name)} far from 0: {which}mean {figure(columns.mean[worst])}, standard "
-        f"deviation {figure(columns.deviation[worst])}, of which {limits.dtype.name} keeps {digits:.1f} "
-        f"digits. Subtract the mean before the data become {limits.dtype.name}."
+        f"{_subject(far, columns.name)} far from 0: {which}mean {figure(columns.mean[worst])} and "
+        f"standard deviation {figure(columns.deviation[worst])}, of which {limits.dtype.name} keeps "
+        f"{digits:.1f} digits. Subtract the mean before the data become {limits.dtype.name}."
     )
 
 

@@ -82,6 +82,9 @@ def findings(
       key: PRNG key.
     """
     own = taken(problem, index)
+    whole = slope_at(_with_rows(problem, rows)) if len(index) < rows.sum() else None
+    if whole is not None and not np.isfinite(whole.norm + whole.value):
+        return [_NOT_IN_THE_SAMPLE.format(all=int(rows.sum()), drawn=len(index))]
     wide_problem, context = in_float64(own)
     with context:
         losses = np.asarray(losses_of_examples(wide_problem.objective.loss, *wide_problem[1:3]))
@@ -91,7 +94,8 @@ def findings(
         precise = slope_at(wide_problem)
         if not np.isfinite(precise.norm):
             return [_NO_GRADIENT.format(value=precise.value)]
-        curvature = curvature_at(wide_problem, precise, key)
+        slope = precise if whole is None else whole
+        curvature = curvature_at(wide_problem, slope, key)
         if np.isnan(curvature.largest):
             return [_NO_CURVATURE.format(norm=precise.norm)]
         features = features_of(problem, wide_problem, rows, index)
@@ -103,7 +107,7 @@ def findings(
             num_sampled=len(index),
             dtype=jnp.result_type(*jax.tree.leaves(own.params)),
             has_kinks=own.objective.penalty is not None and not own.objective.penalty.smooth,
-            slope=precise,
+            slope=slope,
             rounded=None,
             precise=precise,
             variance=noise_at(wide_problem),
@@ -116,12 +120,13 @@ def findings(
             fall=_endless_fall(wide_problem, precise, curvature),
             leaves=tuple(zip(leaf_names("params", own.params), _sizes(own.params), strict=True)),
         )
-    rounded = slope_at(own) if wide_problem is not own else None
-    if len(index) < rows.sum():
-        found = found._replace(slope=slope_at(_with_rows(problem, rows)))
-    return found._replace(rounded=rounded)
+    return found._replace(rounded=slope_at(own) if wide_problem is not own else None)
 
 
+_NOT_IN_THE_SAMPLE = (
+    "Over all {all:,} examples the loss or its gradient is NaN or infinite, though their numbers are "
+    "finite. To see more, diagnose with sample={all}: as yet {drawn:,} examples were drawn."
+)
 _NO_GRADIENT = (
     "The loss is finite ({value:.4g}), but its gradient is not: look for a square root, a norm or a "
     "power at 0, or a division that jnp.where hides (the branch not taken is differentiated, too). A "

@@ -19,7 +19,7 @@ MOST_PARAMS = 1024  # of which the whole Hessian is made, with products for 16 c
 COLUMNS_AT_ONCE = 16
 NO_PARABOLA = 1.5  # by how many times its length the step 1 / sharpness may change the gradient
 CALM = 0.5  # the share of the gradient that the step of a rate to begin with may change
-BLOCK = 512  # rows at once, for each of these columns
+BLOCK = 512  # rows at once: what a row of a deep network holds may be large
 
 
 class Curvature(NamedTuple):
@@ -197,8 +197,7 @@ def _whole_spectrum(problem: Problem):
 
 
 def _by_lanczos(problem: Problem, key: jax.Array) -> Curvature:
-    block = COLUMNS_AT_ONCE * BLOCK
-    found = extreme_eigenvalues(*problem[:3], key=key, weights=problem.weights, block=block)
+    found = extreme_eigenvalues(*problem[:3], key=key, weights=problem.weights, block=2 * BLOCK)
     largest, smallest, error = (float(x) for x in found[:3])
     return Curvature(
         largest=largest,

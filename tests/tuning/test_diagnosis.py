@@ -7,6 +7,7 @@ import pytest
 
 import jgd
 from jgd.tuning.pace import epochs_per_digit
+from jgd.wording import figure
 from tests import problems
 
 KEY = jax.random.key(0)
@@ -146,14 +147,31 @@ def test_an_objective_without_a_minimum_is_followed_down(arguments, falls):
     assert any("Learning rate" in sentence for sentence in found.advice) != falls
 
 
-def test_digits_that_float32_has_not_got():
-    found = place(bend=(1.0, 1e-9), params=(1.0, 1.0))
-    np.testing.assert_allclose(found.condition_number, 1e9, rtol=1e-4)
-    assert "1e9 is beyond the 8.4e6 that float32 resolves" in found.advice[0]
-    steep = place(bend=(1e38, 1e38), pull=(1.0, 0.0))
-    assert "2 / sharpness is 2e-38" not in steep.advice[0]
-    tiny = place(bend=(1.0, 1.0), pull=(1e-30, 0.0), params=(-1e-30, 1e-30))
-    assert tiny.place == "minimum"
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"bend": (1.0, 1e-9), "params": (1.0, 1.0)}, "1e9 is beyond the 8.4e6 that float32 resolves"),
+        ({"bend": (1.0, 1.0), "pull": (1e30, 0.0), "params": (1e30, 0.0)}, "float32 overflows"),
+        ({"bend": (1e-30, 0.0), "height": 0.0, "params": (1e-30, 0.0)}, "float32 underflows"),
+        ({"bend": (3e38, 3e38), "params": (1e-38, 0.0)}, "2 / sharpness is 6.7e-39"),
+    ],
+)
+def test_digits_that_float32_has_not_got(arguments, words):
+    assert any(words in sentence for sentence in place(**arguments).advice)
+
+
+def test_a_gradient_that_float32_rounds_is_measured_against_float64():
+    loss, _, data, _ = problems.least_squares()
+    params = jnp.array([1.0, -2.0, 0.5, 3.0])
+    x = data["x"].at[:, 0].add(1e5)
+    data = {"x": x, "y": x @ params + 0.01}
+    found = jgd.diagnose(jgd.objective(loss), params, data, key=KEY)
+    wrong = [sentence for sentence in found.advice if "has not the digits for this gradient" in sentence]
+    own = jgd.value_and_gradient(jgd.objective(loss), params, data)[1]
+    exact = gradients(params, data).mean(axis=0)
+    share = 100 * np.linalg.norm(own - exact) / np.linalg.norm(exact)
+    assert f"off by {figure(share)}%" in wrong[0]
+    assert any("Column 0 of data['x'] is far from 0: mean 1e5" in sentence for sentence in found.advice)
 
 
 def kinked(params, example):
@@ -173,7 +191,7 @@ def test_a_step_over_kinks_sees_more_curvature_than_the_hessian():
 def test_flat_directions_are_counted_and_left_out():
     found = place(bend=(3.0, 0.0), params=(1.0, 0.0))
     assert (found.num_flat, found.condition_number) == (1, 1.0)
-    assert any("1 of 2 directions are flat" in sentence for sentence in found.advice)
+    assert any("1 of 2 directions is flat" in sentence for sentence in found.advice)
 
 
 BENDS = jnp.array([[1.0, 2.0], [2.0, 5.0], [100.0, jnp.nan]])
@@ -243,6 +261,10 @@ def test_many_rows_are_sampled_and_of_many_params_the_ends_of_the_spectrum_are_s
     np.testing.assert_allclose(found.loss, loss, rtol=1e-5)
     assert found.condition_number <= 50.05
     assert "300 examples (100 of them drawn)" in found.explain()
+    # The minimum is that of all rows, whatever the rows of the sample say.
+    assert jgd.diagnose(objective, jnp.zeros(1100), rows, key=KEY, sample=100).place == "minimum"
+    huge = jgd.diagnose(objective, params, rows.at[:].set(1e38), key=KEY, sample=100)
+    assert "Over all 300 examples" in huge.advice[0]
 
 
 @pytest.mark.parametrize(
