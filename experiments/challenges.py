@@ -23,6 +23,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 import jgd
 
 KEY = jax.random.key(0)
+SHOWN = 40  # epochs of the picture of local minima, which are left behind after a few
 PICTURE = Path(__file__).parent / "output" / "challenges.png"
 
 
@@ -31,7 +32,8 @@ class Challenge(NamedTuple):
 
     Attributes:
       title: the trouble in words.
-      curves: name -> objective at the start and after each epoch; the trouble first, then the cures.
+      curves: name -> objective at the start and after each epoch.
+      troubles: those names that show the trouble; the others are cures.
       floor: lowest possible objective, or None.
       verdict: one line, with the numbers.
       marks: name -> epoch at which that descent ended by itself.
@@ -39,6 +41,7 @@ class Challenge(NamedTuple):
 
     title: str
     curves: dict[str, np.ndarray]
+    troubles: tuple[str, ...]
     verdict: str
     floor: float | None = None
     marks: Mapping[str, int] = {}
@@ -61,6 +64,7 @@ def two_valleys(params, example):
     return jnp.sum((params**2 - 1) ** 2 / 4 + 0.2 * params * example)
 
 
+FREE = jgd.objective(log_odds)
 RIDGE = jgd.objective(log_odds, jgd.penalties.l2(1e-3, mask={"weights": True, "bias": False}))
 
 
@@ -91,21 +95,24 @@ def learning_rates(epochs: int = 60) -> Challenge:
         for name, rule in rules.items()
     }
     ends = ", ".join(f"{name}: {curve[-1]:.3g}" for name, curve in curves.items())
-    return Challenge("the learning rate", curves, f"after {epochs} epochs {ends}")
+    troubles = ("rate 0.001", "rate 100")
+    return Challenge(
+        "The learning rate is hard to choose", curves, troubles, f"after {epochs} epochs {ends}"
+    )
 
 
 def scales(epochs: int = 60) -> Challenge:
     """Trouble 2: raw columns, whose standard deviations are 0.003 to 569."""
     raw, scaled = breast_cancer(False), breast_cancer(True)
     start = jgd.models.linear.init(None, 30)
-    sharpness = jgd.curvature.sharpness(RIDGE, start, raw, key=KEY)
+    sharpness = jgd.curvature.sharpness(FREE, start, raw, key=KEY)
     runs = {
-        "raw, best rate": (raw, best_rate(RIDGE, start, raw, 2 / sharpness, epochs)),
-        "standardised, best rate": (scaled, best_rate(RIDGE, start, scaled, 1.0, epochs)),
-        "raw, auto_rule": (raw, jgd.auto_rule(RIDGE, start, raw, key=KEY)),
+        "raw, best rate": (raw, best_rate(FREE, start, raw, 2 / sharpness, epochs)),
+        "standardised, best rate": (scaled, best_rate(FREE, start, scaled, 1.0, epochs)),
+        "raw, auto_rule": (raw, jgd.auto_rule(FREE, start, raw, key=KEY)),
     }
     curves = {
-        name: objective_curve(RIDGE, start, data, rule=rule, epochs=epochs)[0]
+        name: objective_curve(FREE, start, data, rule=rule, epochs=epochs)[0]
         for name, (data, rule) in runs.items()
     }
     stds = np.asarray(raw["x"]).std(axis=0)
@@ -113,7 +120,7 @@ def scales(epochs: int = 60) -> Challenge:
         f"columns {stds.max() / stds.min():.2g} apart in scale; after {epochs} epochs "
         + ", ".join(f"{name}: {curve[-1]:.3g}" for name, curve in curves.items())
     )
-    return Challenge("badly scaled features", curves, verdict)
+    return Challenge("Features are badly scaled", curves, ("raw, best rate",), verdict)
 
 
 def best_rate(objective, start, data, around, epochs: int):
@@ -131,12 +138,10 @@ def plateau(epochs: int = 400) -> Challenge:
     """Trouble 3: a network whose weights begin near 0, a saddle point."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 4))
-    data = {
-        "x": jnp.asarray(x, float),
-        "y": jnp.asarray(np.sin(x[:, :1] + x[:, 1:2] * x[:, 2:3]), float),
-    }
+    y = np.sin(x[:, :1] + x[:, 1:2] * x[:, 2:3])
+    data = {"x": jnp.asarray(x, float), "y": jnp.asarray(y - y.mean(), float)}
     objective = jgd.objective(network)
-    start = jax.tree.map(lambda p: 0.02 * p, jgd.models.mlp.init(KEY, (4, 16, 16, 1)))
+    start = jax.tree.map(lambda p: 0.01 * p, jgd.models.mlp.init(KEY, (4, 16, 16, 1)))
     rules = {
         "sgd": jgd.sgd(0.1),
         "momentum 0.9": jgd.sgd(0.1, momentum=0.9),
@@ -147,17 +152,12 @@ def plateau(epochs: int = 400) -> Challenge:
         name: objective_curve(objective, start, data, rule=rule, epochs=epochs)[0]
         for name, rule in rules.items()
     }
-    found = jgd.curvature.extreme_eigenvalues(objective, start, data, key=KEY)
-    _, grads = jgd.value_and_gradient(objective, start, data)
-    norm = float(jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads))))
+    advice = jgd.diagnose(objective, start, data, key=KEY).advice
+    saddle = next(sentence for sentence in advice if "saddle" in sentence)
     left = 0.8 * curves["sgd"][0]
     times = ", ".join(f"{name} {first_below(curve, left)}" for name, curve in curves.items())
-    verdict = (
-        f"at the start the gradient is {norm:.2g} and curvatures reach from "
-        f"{float(found.smallest):.2g} to {float(found.largest):.2g}, a saddle; epochs until J is down "
-        f"by a fifth: {times}"
-    )
-    return Challenge("a plateau", curves, verdict)
+    verdict = f"epochs until J is down by a fifth: {times}. jgd.diagnose at the start: {saddle}"
+    return Challenge("It sticks on a plateau", curves, ("sgd",), verdict)
 
 
 def first_below(curve: np.ndarray, level: float) -> str:
@@ -166,7 +166,7 @@ def first_below(curve: np.ndarray, level: float) -> str:
     return str(reached[0]) if len(reached) else f"more than {len(curve) - 1}"
 
 
-def local_minima(num: int = 64, epochs: int = 60) -> Challenge:
+def local_minima(num: int = 64, epochs: int = 200) -> Challenge:
     """Trouble 4: four minima of unlike depth."""
     objective, data = jgd.objective(two_valleys), jnp.ones(1)
 
@@ -179,11 +179,13 @@ def local_minima(num: int = 64, epochs: int = 60) -> Challenge:
     found = jgd.multistart(train, init, KEY, num)
     losses = np.asarray(found.fits.history.loss)
     ends, counts = np.unique(losses[:, -1].round(3), return_counts=True)
-    curves = {f"ends at {end:.2f}": losses[losses[:, -1].round(3) == end][0] for end in ends[::-1]}
+    curves = {
+        f"ends at {end:.2f}": losses[losses[:, -1].round(3) == end][0, :SHOWN] for end in ends[::-1]
+    }
     verdict = f"of {num} starts " + ", ".join(
         f"{count} end at {end:.2f}" for end, count in zip(ends, counts, strict=True)
     )
-    return Challenge("local minima", curves, verdict)
+    return Challenge("It ends in a local minimum", curves, tuple(curves)[:-1], verdict)
 
 
 def noise(epochs: int = 60) -> Challenge:
@@ -194,7 +196,7 @@ def noise(epochs: int = 60) -> Challenge:
     floor = np.linalg.lstsq(np.c_[data["x"], np.ones(len(y))], np.asarray(data["y"]), rcond=None)[1]
     rules = {
         "rate 0.03": jgd.sgd(0.03),
-        "rate 0.0003": jgd.sgd(0.0003),
+        "rate 0.0001": jgd.sgd(0.0001),
         "armijo": jgd.armijo(0.03, memory=len(y)),
         "auto_rule": jgd.auto_rule(objective, start, data, batch_size=1, key=KEY),
     }
@@ -206,7 +208,10 @@ def noise(epochs: int = 60) -> Challenge:
     verdict = "above the least squares, over the last 10 epochs: " + ", ".join(
         f"{name} {excess:.1e}" for name, excess in above.items()
     )
-    return Challenge("noise", curves, verdict, floor=float(floor[0] / len(y)))
+    troubles = ("rate 0.03", "rate 0.0001")
+    return Challenge(
+        "Single examples are noisy", curves, troubles, verdict, floor=float(floor[0] / len(y))
+    )
 
 
 def the_end(epochs: int = 1000) -> Challenge:
@@ -229,32 +234,40 @@ def the_end(epochs: int = 1000) -> Challenge:
         f"; at rate 1e-5 no step changes J by more than {steps.max():.0e}, which is not convergence"
     )
     marks = {name: num for name, (status, num) in ended.items() if status == jgd.Status.CONVERGED}
-    return Challenge("no end in sight", curves, verdict, marks=marks)
+    troubles = ("rate 1", "rate 1e-5, gradient_norm")
+    return Challenge("It never says when it is done", curves, troubles, verdict, marks=marks)
 
 
 CHALLENGES = (learning_rates, scales, plateau, local_minima, noise, the_end)
 
 
 def draw(challenges: list[Challenge]) -> Any:
-    """One panel for each trouble: the trouble dashed, its cures drawn through."""
+    """One panel for each trouble: what shows it dashed, its cures drawn through."""
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure, panels = plt.subplots(2, 3, figsize=(13, 7), layout="constrained")
-    for ax, challenge in zip(panels.flat, challenges, strict=True):
+    for number, (ax, challenge) in enumerate(zip(panels.flat, challenges, strict=True), 1):
         floor = challenge.floor or 0
-        for place, (name, curve) in enumerate(challenge.curves.items()):
+        for name, curve in challenge.curves.items():
             shown = np.where(np.isfinite(curve), curve, np.nan) - floor
-            (line,) = ax.plot(shown, "--" if place == 0 else "-", label=name)
+            (line,) = ax.plot(shown, "--" if name in challenge.troubles else "-", label=name)
             if name in challenge.marks:
                 end = challenge.marks[name]
                 ax.plot(end, shown[end], "o", color=line.get_color())
         ax.set(
-            title=challenge.title, xlabel="epoch", ylabel="above the minimum" if floor else "objective"
+            title=f"{number}. {challenge.title}",
+            xlabel="epoch",
+            ylabel="objective above its minimum" if floor else "objective",
         )
         if np.nanmin(np.concatenate(list(challenge.curves.values()))) > 0:
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
         if len(next(iter(challenge.curves.values()))) > 500:
             ax.set_xscale("symlog")
+            ax.set_xlim(left=0)
         ax.legend(fontsize="small")
     return figure
 
@@ -262,7 +275,7 @@ def draw(challenges: list[Challenge]) -> Any:
 def main() -> None:
     challenges = [challenge() for challenge in CHALLENGES]
     for number, challenge in enumerate(challenges, 1):
-        print(f"{number}. {challenge.title}: {challenge.verdict}.")
+        print(f"{number}. {challenge.title}: {challenge.verdict.removesuffix('.')}.")
     PICTURE.parent.mkdir(exist_ok=True)
     draw(challenges).savefig(PICTURE, dpi=120)
     print(f"\nPicture: {PICTURE}")

@@ -194,7 +194,8 @@ def race(name: str, variant: str, key=KEY) -> Race:
         needed = np.array([epochs_until(lane, target) for lane in curves])
         best[label], rates[label] = float(needed.min()), float(RATES[np.argmin(needed)])
         auto[label] = epochs_until(curve, target)
-    worst = float(np.max(np.where(np.isfinite(curve), curve, np.inf)) / start)
+    ran = curve[: int(fit.epochs)]
+    worst = float(np.max(np.where(np.isfinite(ran), ran, np.inf)) / start)
     return Race(name, variant, best, auto, rates, jgd.Status(int(fit.status)), worst)
 
 

@@ -21,7 +21,7 @@ RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` step
 LONGER = 1.5  # each phase is so many times as long as the one before
 HOVERS = 0.25  # standard errors by which the loss must fall from phase to phase
 ROSE = -2.0  # standard errors by which the loss falls from epoch to epoch where the rate is too high
-FELL = 1.0  # where the rate may be higher
+FELL = 0.5  # where the rate may be higher
 WIDER = 1.3  # how many times higher the rate may then be
 CUT = 0.25  # of the mean rate of a phase, what rates may reach after it
 
@@ -37,10 +37,11 @@ def armijo(
     step that raises the loss of its own batch is not taken.
 
     What a step gains on its own batch it may lose on the others. So the mean loss of the last `memory`
-    steps is compared with that of as many before them: the rate rises only where it fell by a standard
-    error, and may not exceed a third of what it was from where it rose by two. The same is done where it
-    has not fallen over a phase; each phase is half as long again as the one before, so that under noise
-    the rate goes down about as one by the number of steps.
+    steps is compared with that of as many before them, by the standard error of their difference. The
+    rate rises only after the loss fell by half an error; where it rose by two, no rate exceeds a quarter
+    of the mean one from then on. That bound widens by 1.3 whenever the loss falls, and comes down in the
+    same way where the loss has not fallen over a phase; each phase is half as long again as the one
+    before, so that under noise the rate goes down about as one by the number of steps.
 
     Args:
       learning_rate: rate of the first step, a number >= 0; only a start.

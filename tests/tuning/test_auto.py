@@ -141,7 +141,7 @@ def test_hostile_losses_have_an_end(batch_size):
 def test_a_separable_problem_ends_near_that_of_scikit_learn():
     data = cases.data()
     rule = jgd.auto_rule(cases.objective, cases.params(), data, batch_size=8, key=KEY)
-    fit = cases.fit(rule, 8, epochs=60)
+    fit = cases.fit(rule, 8, epochs=200)
     model = LogisticRegression(C=1 / (0.01 * cases.NUM_EXAMPLES), tol=1e-8).fit(*data.values())
     best = {
         "weights": jnp.asarray(model.coef_[0], float),
