@@ -17,7 +17,8 @@ from jgd.descent.trial import (
 )
 from jgd.tree import select
 
-RISES, FALLS = 2.0, 4.0  # how fast the rate follows what the last `memory` steps gained
+FOLLOWS = 2.0  # how fast the rate follows what steps gain
+MOST_AT_ONCE = 2.0  # times that it grows or shrinks in one step
 LONGER = 1.5  # each phase is so many times as long as the one before
 HOVERS = 0.25  # standard errors by which the loss must fall from phase to phase
 ROSE = -2.0  # standard errors by which the loss falls from epoch to epoch where the rate is too high
@@ -27,14 +28,17 @@ CUT = 0.25  # of the mean rate of a phase, what rates may reach after it
 
 
 def armijo(
-    learning_rate=1.0, decrease=0.35, memory=64, scale=None
+    learning_rate=1.0, decrease=0.3, memory=64, scale=None
 ) -> optax.GradientTransformationExtraArgs:
     """Stochastic Armijo: `p -= rate * g`, the rate raised while steps gain what they promise.
 
-    A step promises `rate |g|²` and gains `f(p) - f(p - rate g)` on its own batch. The rate rises while
-    gains, averaged over the last `memory` steps, are more than the share `decrease` of promises, and
-    falls while they are less: averaged, since of single examples the easy ones would allow any rate. A
-    step that raises the loss of its own batch is not taken.
+    A step promises `rate |g|²` and gains `f(p) - f(p - rate g)` on its own batch. Where it gains more
+    than the share `decrease` of its promise the rate rises, else it falls, by
+
+        rate *= exp(2 / memory * (gain - decrease * promise) / (mean promise of the last steps))
+
+    so that gains are that share of promises on average: of single examples the easy ones would allow
+    any rate. A step that raises the loss of its own batch is not taken.
 
     What a step gains on its own batch it may lose on the others. So the mean loss of the last `memory`
     steps is compared with that of as many before them, by the standard error of their difference. The
@@ -91,8 +95,8 @@ class ArmijoState(NamedTuple):
       next_rate: of the step to come.
       bound: what the rate may not exceed.
       may_rise: whether it may rise.
-      gain: running mean of what steps gained, by their rates.
-      promise: running mean of what they promised, by their rates.
+      slope: running sum of `|g|²`.
+      weight: the sum of its weights.
       epoch: phase of `memory` steps.
       phase: phase of ever more of them.
       refused: whether the last step was.
@@ -104,8 +108,8 @@ class ArmijoState(NamedTuple):
     next_rate: jax.Array
     bound: jax.Array
     may_rise: jax.Array
-    gain: jax.Array
-    promise: jax.Array
+    slope: jax.Array
+    weight: jax.Array
     epoch: Phase
     phase: Phase
     refused: jax.Array
@@ -122,8 +126,8 @@ def _init(numbers, scale, params):
         next_rate=rate,
         bound=infinity,
         may_rise=jnp.ones((), bool),
-        gain=zero,
-        promise=zero,
+        slope=zero,
+        weight=zero,
         epoch=first,
         phase=first,
         refused=jnp.zeros((), bool),
@@ -137,29 +141,28 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     trial = try_step(rate, scale, grads, params, **evaluations("armijo", evaluated))
     taken = trial.after <= trial.before + trial.rounding  # of NaN it is False
     forgets = 1 / numbers["memory"]
-    # A step that went wild counts as one that lost what it promised.
-    gained = jnp.maximum(trial.before - trial.after, -trial.promise)
-    gained = jnp.where(jnp.isnan(gained), -trial.promise, gained) / jnp.where(rate > 0, rate, 1)
-    gain = (1 - forgets) * state.gain + forgets * gained
-    promise = (1 - forgets) * state.promise + forgets * trial.slope
+    slope = (1 - forgets) * state.slope + forgets * trial.slope
+    weight = (1 - forgets) * state.weight + forgets
     epoch, fell = _phase_after(state.epoch, rate, trial.before, 1.0)
     phase, fell_over_phase = _phase_after(state.phase, rate, trial.before, LONGER)
     may_rise = jnp.where(jnp.isnan(fell), state.may_rise, fell > FELL)
     bound = jnp.where(fell > FELL, WIDER * state.bound, state.bound)
     too_high = (fell < ROSE) | (fell_over_phase < HOVERS)
     bound = jnp.where(too_high, CUT * jnp.minimum(state.bound, epoch.rate), bound)
-    growth = _growth(gain, promise, numbers["decrease"], forgets)
+    more = (_gained(trial, rate) - numbers["decrease"] * trial.slope) * weight
+    more = jnp.where(slope > 0, more / jnp.where(slope > 0, slope, 1), 0)
+    growth = jnp.clip(jnp.exp(FOLLOWS * forgets * more), 1 / MOST_AT_ONCE, MOST_AT_ONCE)
     growth = jnp.where(may_rise, growth, jnp.minimum(growth, 1))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
-    growth = jnp.where(state.refused & ~taken, 0.5, growth)
+    growth = jnp.where(state.refused & ~taken, 1 / MOST_AT_ONCE, growth)
     vain = trial.vain(state.vain)
     state = ArmijoState(
         learning_rate=jnp.where(taken, rate, 0),
         next_rate=jnp.minimum(rate * growth, bound),
         bound=bound,
         may_rise=may_rise,
-        gain=gain,
-        promise=promise,
+        slope=slope,
+        weight=weight,
         epoch=epoch,
         phase=phase,
         refused=~taken,
@@ -169,11 +172,10 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     return select(taken, trial.updates, optax.tree.zeros_like(trial.updates)), state
 
 
-def _growth(gain, promise, decrease, forgets):
-    """By how much the rate grows, in proportion to how much more is gained than was asked for."""
-    share = jnp.where(promise > 0, gain / jnp.where(promise > 0, promise, 1), decrease)
-    more = share - decrease
-    return jnp.exp(forgets * more * jnp.where(more > 0, RISES, FALLS))
+def _gained(trial, rate):
+    """What the step gains, by its rate; one that went wild lost what it promised."""
+    gained = jnp.maximum(trial.before - trial.after, -trial.promise)
+    return jnp.where(jnp.isnan(gained), -trial.promise, gained) / jnp.where(rate > 0, rate, 1)
 
 
 def _phase_after(phase: Phase, rate, loss, longer) -> tuple[Phase, jax.Array]:

@@ -16,7 +16,7 @@ from jgd.descent import armijo
 from tests import cases, problems
 
 RULES = {
-    "armijo": lambda rate=0.5: jgd.armijo(rate, memory=8),
+    "armijo": lambda rate=0.5: jgd.armijo(rate, memory=cases.NUM_EXAMPLES),
     "barzilai_borwein": lambda rate=0.5: jgd.barzilai_borwein(rate),
     "polyak": lambda rate=0.5: jgd.polyak(learning_rate=rate),
     "polyak, estimated": lambda rate=0.5: jgd.polyak(None, learning_rate=rate),

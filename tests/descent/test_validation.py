@@ -80,7 +80,7 @@ def test_all_epochs_done_the_best_params_are_kept_and_the_descent_goes_on_exactl
     assert 0 < best[0] < 44 < best[1] < 89
     half = descend(epochs=45, stop=lowest(1000))
     assert half.status == STATUS.EPOCHS_DONE
-    np.testing.assert_allclose(half.params, params[0, best[0]], rtol=1e-5)
+    np.testing.assert_allclose(half.params, params[0, best[0]], rtol=1e-5, atol=1e-6)
     rest = descend(epochs=45, stop=lowest(1000), state=half.state)
     np.testing.assert_allclose(rest.state.params, params[0, 89], rtol=1e-5)
     np.testing.assert_allclose(rest.params, params[0, best[1]], rtol=1e-5)
