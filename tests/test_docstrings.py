@@ -74,6 +74,7 @@ def imported(name):
         raise
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
     module = imported(name)

@@ -16,7 +16,10 @@ from tests.problems import x64
 LANES = FEWEST_LANES + 6
 CHECKED = [0, 1, 33, LANES - 1]
 BATCHED = {name: size for name, size in cases.VARIANTS.items() if name != "batch"}
-all_variants = pytest.mark.parametrize("variant", BATCHED)
+all_variants = pytest.mark.parametrize(
+    "variant",
+    [pytest.param(name, marks=cases.marks(name, ("stochastic", "traced"))) for name in BATCHED],
+)
 RATES = np.logspace(-4, -1, LANES)
 
 
@@ -51,7 +54,7 @@ def assert_lanes_are(train, settings, rtol=1e-10):
 
 
 @pytest.mark.parametrize(
-    ("rule", "variant"), [pair for pair in cases.RULES_AND_VARIANTS if pair[1] in BATCHED]
+    ("rule", "variant"), [pair for pair in cases.RULES_AND_VARIANTS if pair.values[1] in BATCHED]
 )
 def test_lanes_of_learning_rates(rule, variant):
     make, batch_size = cases.RULES[rule], BATCHED[variant]
@@ -155,6 +158,7 @@ def test_rules_of_optax(rule, variant):
     assert_lanes_are(train, RATES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("length", "outputs", "variant"),
     [
@@ -199,6 +203,7 @@ def test_any_number_of_lanes(lanes):
         assert_close(lane(came, i), train(RATES[i]))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("variant", ["stochastic", "traced"])
 @pytest.mark.parametrize("inner", [3, LANES])
 def test_lanes_of_lanes(inner, variant):
@@ -224,7 +229,9 @@ def test_lanes_laid_over_devices(variant):
 
 
 @all_variants
-@pytest.mark.parametrize("sick", [0, 20, LANES - 1])
+@pytest.mark.parametrize(
+    "sick", [20, *(pytest.param(i, marks=pytest.mark.exhaustive) for i in (0, LANES - 1))]
+)
 def test_a_lane_that_diverges_harms_no_other(variant, sick):
     train = jax.jit(jax.vmap(lambda rate: fit(jgd.sgd(rate), BATCHED[variant])))
     sound, came = train(jnp.asarray(RATES)), train(jnp.asarray(RATES).at[sick].set(jnp.inf))
@@ -287,10 +294,9 @@ def central_difference(function, x, direction, size=1e-5):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("variant", ["stochastic", "minibatch"])
-def test_derivatives_are_finite_differences(variant):
+def test_derivatives_are_finite_differences():
     at, direction = jnp.array([0.05, 0.1]), jnp.array([0.6, -0.8])
-    loss = jax.jit(lambda s: final_loss(s, variant))
+    loss = jax.jit(lambda s: final_loss(s, "stochastic"))
     slope = central_difference(loss, at, direction)
     gradient = jax.jit(jax.grad(loss))
     np.testing.assert_allclose(gradient(at) @ direction, slope, rtol=1e-6)
@@ -308,7 +314,9 @@ def test_the_derivative_by_what_a_loss_closes_over_is_a_finite_difference(varian
     np.testing.assert_allclose(jax.grad(loss)(1.3), slope, rtol=1e-6)
 
 
-@pytest.mark.parametrize("derivative", [jax.grad, jax.jacfwd, jax.hessian])
+@pytest.mark.parametrize(
+    "derivative", [jax.grad, jax.jacfwd, pytest.param(jax.hessian, marks=pytest.mark.exhaustive)]
+)
 def test_lanes_of_derivatives(derivative):
     settings = np.stack([RATES, RATES[::-1]], axis=1)
     assert_lanes_are(derivative(lambda s: final_loss(s, "stochastic")), settings)

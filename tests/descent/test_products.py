@@ -32,6 +32,7 @@ def assert_unchanged(function, *args, rtol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(3))
 def test_errors_are_no_larger_than_those_of_a_sum_by_halves(seed):
     """Roundings on the way of one term: its product, log2(D) sums, a few for what no slice holds."""
@@ -42,6 +43,7 @@ def test_errors_are_no_larger_than_those_of_a_sum_by_halves(seed):
         assert abs(float(vector_product(jnp.asarray(x), jnp.asarray(w))) - terms.sum()) <= bound
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("length", LENGTHS)
 def test_every_term_counts_once(length):
     """Whole numbers below 2^24 are summed without any rounding, in whatever order."""

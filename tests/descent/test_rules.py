@@ -156,7 +156,7 @@ def largest_number_of_each_step(tree):
     return np.concatenate(numbers, axis=1).max(axis=1)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("name", RULES)
 def test_rule_takes_the_steps_of_optax(name, dtype):
     make, namesake, numbers = RULES[name]

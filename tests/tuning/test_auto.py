@@ -138,6 +138,7 @@ def test_hostile_losses_have_an_end(batch_size):
     assert np.abs(params["without curvature"] - [1, 2]).max() < 0.3
 
 
+@pytest.mark.exhaustive
 def test_a_separable_problem_ends_near_that_of_scikit_learn():
     data = cases.data()
     rule = jgd.auto_rule(cases.objective, cases.params(), data, batch_size=8, key=KEY)
