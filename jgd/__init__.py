@@ -9,6 +9,7 @@ from jgd.descent import stop
 from jgd.descent.armijo import armijo
 from jgd.descent.barzilai_borwein import barzilai_borwein
 from jgd.descent.epoch import State
+from jgd.descent.explain import explain
 from jgd.descent.loop import (
     Fit,
     History,
@@ -20,7 +21,7 @@ from jgd.descent.loop import (
 from jgd.descent.order import order
 from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
-from jgd.descent.status import Status, explain
+from jgd.descent.status import Status
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics

@@ -139,7 +139,7 @@ def _init(numbers, scale, params):
 def _update(numbers, scale, grads, state, params=None, **evaluated):
     rate = state.next_rate
     trial = try_step(rate, scale, grads, params, **evaluations("armijo", evaluated))
-    taken = trial.after <= trial.before + trial.rounding  # of NaN it is False
+    taken = trial.taken(rate, trial.before)
     forgets = 1 / numbers["memory"]
     slope = (1 - forgets) * state.slope + forgets * trial.slope
     weight = (1 - forgets) * state.weight + forgets
@@ -154,7 +154,7 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     growth = jnp.clip(jnp.exp(FOLLOWS * forgets * more), 1 / MOST_AT_ONCE, MOST_AT_ONCE)
     growth = jnp.where(may_rise, growth, jnp.minimum(growth, 1))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
-    growth = jnp.where(state.refused & ~taken, 1 / MOST_AT_ONCE, growth)
+    growth = jnp.where(state.refused & ~taken, trial.shorter(), growth)
     vain = trial.vain(state.vain)
     state = ArmijoState(
         learning_rate=jnp.where(taken, rate, 0),

@@ -31,10 +31,11 @@ def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformat
     With `s` the last step and `y` the change of the gradient over it, the rate is `s·s / s·y`, or
     `s·y / y·y` where that is less than half of it. The objective may rise now and then, which makes the
     method fast, but not above a running mean of its values: a step that does is refused, and a shorter
-    one is tried next. For batch descent: mini-batches differ by more than steps do.
+    one is tried next. For batch descent: mini-batches differ by more than steps do, so that on them most
+    steps are refused, and sooner or later the fit has STALLED.
 
     Args:
-      learning_rate: rate of the first step, a number > 0; only a start.
+      learning_rate: rate of the first step, a number >= 0; only a start.
       scale: pytree like the params, or None: steps go along `scale * g`, for params of unlike
         curvature. With a penalty that has kinks, None.
 
@@ -108,15 +109,12 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     weight = jnp.where(arrived, MEMORY_OF_VALUES * state.weight + 1, state.weight)
     newest = jnp.where(arrived, 1 / weight, 0)
     reference = (1 - newest) * state.reference + newest * trial.before
-    taken = trial.after <= reference - SUFFICIENT * trial.promise + trial.rounding
-    # Of the parabola through value, slope and new value the lowest point is here.
-    lowest = trial.promise / (2 * (trial.promise - (trial.before - trial.after)))
-    shorter = rate * jnp.clip(jnp.nan_to_num(lowest), 0.1, 0.5)
+    taken = trial.taken(rate, reference - SUFFICIENT * trial.promise)
     vain = trial.vain(state.vain)
     came_from, grads_there = select(taken, (params, grads), (state.params, state.grads))
     state = BarzilaiBorweinState(
         learning_rate=jnp.where(taken, rate, 0),
-        next_rate=jnp.where(taken, rate, shorter),
+        next_rate=jnp.where(taken, rate, rate * trial.shorter()),
         params=came_from,
         grads=grads_there,
         reference=reference,

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.tree_util import Partial
 
+from jgd.descent.rule import remembered
 from jgd.descent.step import learning_rate
 from jgd.descent.verdict import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
@@ -175,8 +176,7 @@ def check_single(objective: Objective, params, rule_state) -> None:
     penalty = objective.penalty
     if penalty is not None and not penalty.smooth:
         learning_rate(rule_state)
-    rates = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
-    shapes = {"rule": [jnp.shape(rate) for _, rate in rates]}
+    shapes = {"rule": [jnp.shape(rate) for rate in remembered(rule_state, "learning_rate")]}
     if penalty is not None:
         shapes["penalty"] = [jax.eval_shape(penalty.value, params).shape]
     for name, found in shapes.items():

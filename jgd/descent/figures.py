@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 
+from jgd.descent.rule import remembered
 from jgd.descent.rules import RuleState
 from jgd.wording import figure
 
@@ -66,8 +66,8 @@ def of_fits(statuses: np.ndarray, rule_state: Any, diagnosis: Any) -> str:
 
 def _learning_rate(rule_state: Any) -> Any:
     """The learning rates that the rule carries, or None where it does not carry one."""
-    found: Any = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
-    return np.asarray(found[0][1], float) if len(found) == 1 else None
+    found = remembered(rule_state, "learning_rate")
+    return np.asarray(found[0], float) if len(found) == 1 else None
 
 
 def _largest(rule_state: Any, diagnosis: Any) -> float:

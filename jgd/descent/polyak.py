@@ -8,6 +8,7 @@ import optax
 
 from jgd.descent.rule import make_rule, scaled
 from jgd.descent.trial import check_no_schedule
+from jgd.tree import norm
 
 
 class PolyakState(NamedTuple):
@@ -35,7 +36,7 @@ def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTra
       minimum: smallest value of the objective, or of the loss of a batch; a number, or None: then it is
         taken to lie below the lowest value so far, by a gap that grows where that is reached and is
         halved where the value rose. None is for batch descent, where values of steps compare.
-      learning_rate: the largest rate allowed, a number > 0.
+      learning_rate: the largest rate allowed, a number >= 0.
       damping: number > 0; 1/2 is the longest step that is safe for a convex function.
 
     Returns:
@@ -71,9 +72,12 @@ def _update(numbers, grads, state, params=None, *, value, **extra_args):
     if minimum is None:
         state = _estimate(state, value)
         minimum = state.lowest - state.gap
-    square = numbers["damping"] * optax.tree.norm(grads, squared=True)
-    rate = jnp.maximum(value - minimum, 0) / jnp.where(square > 0, square, 1)
-    rate = jnp.minimum(rate.astype(value.dtype), numbers["learning_rate"])
+    length = norm(grads)
+    length = jnp.where(length > 0, length, 1)
+    # Neither a square that overflows nor a rate that does.
+    rate = jnp.maximum(value - minimum, 0) / length / length / numbers["damping"]
+    rate = jnp.minimum(rate.astype(value.dtype), jnp.finfo(value.dtype).max)
+    rate = jnp.minimum(rate, numbers["learning_rate"])
     return scaled(-rate, grads), state._replace(learning_rate=rate)
 
 

@@ -53,6 +53,19 @@ def make_rule(name, init, update, learning_rate, *forms, **numbers):
     )
 
 
+def remembered(state, name: str) -> list:
+    """What a state calls by that name: the fields of its tuples and the hyperparameters of optax.
+
+    Params may bear any name, and are kept in states, so entries of dicts do not count.
+    """
+    found = optax.tree_utils.tree_get_all_with_path(state, name)
+    return [value for path, value in found if any(_is_field(key, name) for key in path[-2:])]
+
+
+def _is_field(key, name) -> bool:
+    return isinstance(key, optax.tree_utils.NamedTupleKey) and key.name in (name, "hyperparams")
+
+
 def scaled(number, tree):
     """Every leaf times the number."""
     return jax.tree.map(lambda x: like(number, x) * x, tree)

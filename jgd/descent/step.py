@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jgd.descent.rule import remembered
 from jgd.objectives.objective import (
     Objective,
     loss_and_gradient_sums,
@@ -117,7 +118,7 @@ def learning_rate(rule_state: Any) -> jax.Array:
     Raises:
       ValueError: the state carries none, or several.
     """
-    found = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
+    found = remembered(rule_state, "learning_rate")
     if len(found) != 1:
         raise ValueError(
             f"rule carries {len(found)} learning rates in its state, but a penalty that is not "
@@ -125,7 +126,7 @@ def learning_rate(rule_state: Any) -> jax.Array:
             "jgd.sgd, jgd.adagrad, jgd.rmsprop or jgd.adam, or wrap a rule of optax: "
             "optax.inject_hyperparams(optax.sgd)(0.1)."
         )
-    return found[0][1]
+    return found[0]
 
 
 def found_no_step(rule_state: Any) -> jax.Array | None:
@@ -137,9 +138,7 @@ def found_no_step(rule_state: Any) -> jax.Array | None:
     Returns:
       A bool scalar, True where any of them says so; None where no rule declares anything.
     """
-    found = optax.tree_utils.tree_get_all_with_path(rule_state, "stalled")
-    # What a rule remembers of params that bear the name is no such word.
-    flags = [jnp.any(x) for _, x in found if hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.bool_)]
+    flags = [jnp.any(flag) for flag in remembered(rule_state, "stalled")]
     return jnp.any(jnp.stack(flags)) if flags else None
 
 

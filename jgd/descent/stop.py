@@ -1,4 +1,7 @@
-"""Stop tests: when a descent is done. None depends on the learning rate.
+"""Stop tests: when a descent is done.
+
+Those of the gradient speak of the params alone, whatever the learning rate. `plateau` and `validation`
+look at how the loss moves: a rate so small that it hardly does has stalled.
 
 The loop asks them after every epoch. Tolerances are leaves, so that they may be mapped over.
 """
@@ -24,7 +27,7 @@ def gradient_norm(tolerance) -> Stop:
     gradient is the proximal one, `params - prox(params - gradient, 1)`, which is 0 at the minimum.
 
     Args:
-      tolerance: number > 0, in units of the loss by units of the parameters.
+      tolerance: number >= 0, in units of the loss by units of the parameters.
 
     Returns:
       A stop test.
@@ -128,7 +131,8 @@ def plateau(patience=10, tolerance=1e-4) -> Stop:
     of the one before by the tolerance and two standard errors of their difference. Without noise, a loss
     that stands still has STALLED after `patience` epochs; with it, as a rule after two windows. A fall
     of `2 sqrt(2 / patience)` standard deviations of a single epoch from window to window is seen in one
-    test of two: more patience sees a slower fall.
+    test of two: more patience sees a slower fall. Steps that are far too short look like a plateau;
+    `jgd.explain` says so.
 
     Args:
       patience: number of epochs, >= 1.

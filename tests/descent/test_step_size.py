@@ -136,7 +136,8 @@ def test_armijo_gives_way_to_noise():
 def test_with_an_l1_penalty_the_minimum_is_that_of_scikit_learn(name):
     problem = problems.least_squares()
     strength = 0.8
-    model = Lasso(alpha=strength / 2, fit_intercept=False, tol=1e-10).fit(*problem.data.values())
+    x, y = (np.asarray(column, float) for column in problem.data.values())
+    model = Lasso(alpha=strength / 2, fit_intercept=False, tol=1e-10).fit(x, y)
     fit = jgd.batch_descent(
         jgd.objective(problem.loss, jgd.penalties.l1(strength)),
         problem.params,
@@ -171,6 +172,34 @@ def test_a_batch_of_rules_equals_them_one_by_one(name):
     one_by_one = jax.jit(lambda rules: jax.lax.map(train, rules))(RULES[name](rates))
     batch = jax.vmap(train)(RULES[name](rates))
     chex.assert_trees_all_close(batch, one_by_one, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["armijo", "barzilai_borwein"])
+def test_a_rate_that_is_no_number_diverges_and_one_far_too_high_finds_its_way(name):
+    rates = jnp.array([jnp.nan, jnp.inf, 1e30, 0.5])
+    fits = jax.vmap(lambda rule: cases.fit(rule, None, epochs=60))(RULES[name](rates))
+    assert fits.status[:2].tolist() == [jgd.Status.DIVERGED] * 2
+    assert fits.status[2] == jgd.Status.EPOCHS_DONE
+    np.testing.assert_allclose(fits.history.loss[2, -1], fits.history.loss[3, -1], rtol=0.05)
+
+
+def test_params_may_bear_the_names_of_a_state():
+    """The proximal step takes the rate of the rule, not the params that it remembers."""
+    centre = np.array([3.0, -1.0, 0.1])
+
+    def loss(params, example):
+        return jnp.sum(jnp.square(params["learning_rate"] - example)) / 2
+
+    fit = jgd.batch_descent(
+        jgd.objective(loss, jgd.penalties.l1(0.5)),
+        {"learning_rate": jnp.zeros(3)},
+        jnp.asarray(centre)[None],
+        rule=jgd.barzilai_borwein(0.1),
+        epochs=20,
+    )
+    expected = np.sign(centre) * np.maximum(np.abs(centre) - 0.5, 0)
+    np.testing.assert_allclose(fit.params["learning_rate"], expected, atol=1e-5)
+    assert "learning rate" in jgd.explain(fit)
 
 
 @jax.custom_jvp
@@ -272,6 +301,24 @@ def test_parameter_free_rules_of_optax_make_the_steps_of_a_plain_loop(name, vari
         batches += [visited[at : at + size] for at in range(0, cases.NUM_EXAMPLES, size)]
     expected = cases.reference(rule, batches)
     chex.assert_trees_all_close(fit.params, expected, rtol=2e-3, atol=2e-5)
+
+
+def test_a_line_search_of_optax_that_finds_no_step_is_told_by_explain_and_ended_by_a_stop_test():
+    """It does not say so itself, and goes uphill."""
+    fits = [
+        jgd.batch_descent(
+            jgd.objective(lambda params, example: uphill(params) + 0 * example),
+            jnp.array([1.0, 2.0]),
+            jnp.zeros(3),
+            rule=LINE_SEARCHES["Armijo"](),
+            epochs=60,
+            stop=stop,
+        )
+        for stop in (None, jgd.stop.plateau())
+    ]
+    assert [fit.status for fit in fits] == [jgd.Status.EPOCHS_DONE, jgd.Status.STALLED]
+    for fit in fits:
+        assert "found no step" in jgd.explain(fit)
 
 
 @pytest.mark.parametrize(("name", "variant"), some_of(LINE_SEARCHES, STATIC_VARIANTS))

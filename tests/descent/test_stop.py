@@ -232,6 +232,41 @@ def test_explain_counts_lanes():
     assert "2 DIVERGED (lanes 1, 3)" in text
 
 
+def test_explain_tells_why_lanes_have_stalled():
+    def train(who, patience):
+        return cases.fit(
+            three_steps(who),
+            None,
+            epochs=8,
+            evaluate=lambda params, validation: jnp.zeros(()),
+            stop=jgd.stop.validation(patience),
+        )
+
+    fits = jax.vmap(train)(jnp.array([True, False, False]), jnp.array([99.0, 2.0, 99.0]))
+    text = jgd.explain(fits)
+    assert "1 STALLED (lanes 0). The rule found no step" in text
+    assert "1 STALLED (lanes 1). The score on validation data" in text
+    assert "1 EPOCHS_DONE (lanes 2)" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss", "stop", "sentence"),
+    [
+        (jgd.sgd(1e-7), cases.loss, jgd.stop.plateau(), "the learning rate is too small"),
+        (jgd.sgd(1e-12), cases.loss, None, "the learning rate is too small"),
+        (jgd.sgd(0.1), cases.loss, None, "If the loss is still falling"),
+        (jgd.sgd(0.1), lambda params, example: 0 * params["bias"], None, "The gradient is zero"),
+        (jgd.sgd(0.25), lambda p, example: 1 + (p["bias"] - 1) ** 2, None, "as good as converged"),
+        (jgd.sgd(0.3), lambda params, example: jnp.abs(params["bias"] - 1), None, "fell no more"),
+    ],
+)
+def test_explain_tells_what_stands_still_and_why(rule, loss, stop, sentence):
+    fit = jgd.batch_descent(
+        jgd.objective(loss), cases.params(), cases.data(), rule=rule, epochs=40, stop=stop
+    )
+    assert sentence in jgd.explain(fit), jgd.explain(fit)
+
+
 def test_explain_refuses_a_traced_fit():
     with pytest.raises(ValueError, match="outside of jit"):
         jax.jit(lambda rate: len(jgd.explain(cases.fit(jgd.sgd(rate), None))))(0.1)
