@@ -196,7 +196,7 @@ def _advice(fit, status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
     size = max(abs(losses[0]), abs(losses[-1]))
     if status == Status.CONVERGED or reason in FLAGS:
         return ADVICE[reason]
-    if norms[-1] == 0:
+    if norms[-1] == 0 and (norms[0] == 0 or fell <= 0):
         return _AT_REST
     stands = status == Status.STALLED or not _falls(losses)
     if stands and norms[-1] <= ARRIVED * norms[0]:
