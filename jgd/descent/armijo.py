@@ -11,6 +11,8 @@ from jgd.descent.trial import (
     MOST_IN_VAIN,
     Vain,
     check_no_schedule,
+    check_scale_fits,
+    checked_scale,
     evaluations,
     nothing_in_vain,
     try_step,
@@ -59,7 +61,8 @@ def armijo(
       A rule. It evaluates the objective, so the batch size must not be traced.
 
     Raises:
-      ValueError: a number is out of its range; the learning rate is a schedule.
+      ValueError: a number is out of its range; the learning rate is a schedule; from `descend`, if the
+        scale does not fit the params.
 
     >>> def loss(params, example):
     ...     return jnp.sum(jnp.array([1.0, 30.0]) * (params - example) ** 2)
@@ -72,6 +75,7 @@ def armijo(
     (1983) for rates that are cut where steps have become noise.
     """
     check_no_schedule("armijo", learning_rate)
+    scale = checked_scale("armijo", scale)
     return make_rule("armijo", _init, _update, learning_rate, scale, decrease=decrease, memory=memory)
 
 
@@ -118,6 +122,7 @@ class ArmijoState(NamedTuple):
 
 
 def _init(numbers, scale, params):
+    check_scale_fits("armijo", scale, params)
     rate = numbers["learning_rate"]
     zero, infinity = jnp.zeros_like(rate), jnp.full_like(rate, jnp.inf)
     first = Phase(numbers["memory"], zero, zero, zero, zero, infinity, zero)

@@ -11,6 +11,8 @@ from jgd.descent.trial import (
     MOST_IN_VAIN,
     Vain,
     check_no_schedule,
+    check_scale_fits,
+    checked_scale,
     evaluations,
     inner,
     nothing_in_vain,
@@ -43,7 +45,8 @@ def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformat
       A rule. It evaluates the objective, so the batch size must not be traced.
 
     Raises:
-      ValueError: a number is out of its range; the learning rate is a schedule.
+      ValueError: a number is out of its range; the learning rate is a schedule; from `descend`, if the
+        scale does not fit the params.
 
     >>> def loss(params, example):
     ...     return jnp.sum(jnp.array([1.0, 30.0, 1000.0]) * (params - example) ** 2)
@@ -56,6 +59,7 @@ def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformat
     Hager (2004) for the running mean; Wright, Nowak and Figueiredo (2009) with a proximal map.
     """
     check_no_schedule("barzilai_borwein", learning_rate)
+    scale = checked_scale("barzilai_borwein", scale)
     return make_rule("barzilai_borwein", _init, _update, learning_rate, scale)
 
 
@@ -86,6 +90,7 @@ class BarzilaiBorweinState(NamedTuple):
 
 
 def _init(numbers, scale, params):
+    check_scale_fits("barzilai_borwein", scale, params)
     rate = numbers["learning_rate"]
     zero = jnp.zeros_like(rate)
     return BarzilaiBorweinState(

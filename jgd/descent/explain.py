@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jgd.descent import figures
-from jgd.descent.rule import remembered
+from jgd.descent.rule import flags, remembered
 from jgd.descent.status import Status
 from jgd.wording import figure, listed
 
@@ -129,8 +129,9 @@ def reasons_of(fits) -> np.ndarray:
     status = np.asarray(fits.status)
     reasons = status.astype(int)
     for reason, name in FLAGS.items():
-        for flag in remembered(fits.state, name):
-            reasons = np.where((status == Status.STALLED) & np.asarray(flag), reason, reasons)
+        for flag in flags(fits.state, name):
+            is_set = np.asarray(flag).reshape(*status.shape, -1).any(axis=-1)
+            reasons = np.where((status == Status.STALLED) & is_set, reason, reasons)
     return reasons
 
 

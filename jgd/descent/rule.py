@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.tree_util import Partial
@@ -60,6 +61,13 @@ def remembered(state, name: str) -> list:
     """
     found = optax.tree_utils.tree_get_all_with_path(state, name)
     return [value for path, value in found if any(_is_field(key, name) for key in path[-2:])]
+
+
+def flags(state, name: str) -> list:
+    """The booleans among them; params that bear the name as a field are floats."""
+    return [
+        value for value in remembered(state, name) if jnp.issubdtype(jnp.result_type(value), jnp.bool_)
+    ]
 
 
 def _is_field(key, name) -> bool:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jgd.descent.rule import remembered
+from jgd.descent.rule import flags, remembered
 from jgd.objectives.objective import (
     Objective,
     loss_and_gradient_sums,
@@ -138,8 +138,8 @@ def found_no_step(rule_state: Any) -> jax.Array | None:
     Returns:
       A bool scalar, True where any of them says so; None where no rule declares anything.
     """
-    flags = [jnp.any(flag) for flag in remembered(rule_state, "stalled")]
-    return jnp.any(jnp.stack(flags)) if flags else None
+    found = [jnp.any(flag) for flag in flags(rule_state, "stalled")]
+    return jnp.any(jnp.stack(found)) if found else None
 
 
 def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):

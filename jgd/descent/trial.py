@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.tree_util import keystr
 
 from jgd.descent.rule import scaled
+from jgd.tree import require_number
 
 ROUNDING = 8  # spacings of floats by which the values of two sums may differ and be the same
 MOST_IN_VAIN = 64  # steps in a row that gain nothing: then none is found any more
@@ -80,6 +83,11 @@ def nothing_in_vain(rate: jax.Array) -> Vain:
 
 def try_step(rate, scale, grads, params, value, value_fn, prox_fn=None, penalty_fn=None, **extra_args):
     """The trial of a step of length `rate` along the scaled gradient."""
+    if scale is not None and prox_fn is not None:
+        raise ValueError(
+            "rule has a scale, but the penalty has kinks, whose proximal map wants one length for all "
+            "params: give scale=None, or a smooth penalty (jgd.penalties.l2)."
+        )
     updates = scaled(-rate, times(scale, grads))
     landed = optax.apply_updates(params, updates)
     too_short = ~_equal(updates, optax.tree.zeros_like(updates)) & _equal(landed, params)
@@ -110,6 +118,32 @@ def check_no_schedule(name: str, learning_rate: Any) -> None:
         raise ValueError(
             f"{name}: learning_rate is a schedule, but a number is wanted: this rule chooses the rates "
             "of its steps by itself. With a schedule use jgd.sgd."
+        )
+
+
+def checked_scale(name: str, scale: Any) -> Any:
+    """The scale as arrays, or None; ValueError where a number of it is not above 0 and finite."""
+    if scale is None:
+        return None
+    return jax.tree.map_with_path(
+        lambda path, x: require_number(
+            f"{name}: scale{keystr(path)}",
+            x,
+            lambda s: (s > 0) & np.isfinite(s),
+            "a pytree like the params of numbers > 0",
+        ),
+        scale,
+    )
+
+
+def check_scale_fits(name: str, scale: Any, params: Any) -> None:
+    """ValueError unless every leaf of the scale can multiply that of the params."""
+    if scale is None:
+        return
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (scale, params)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{name}: scale has the shapes {shapes[0]}, but those of the params are wanted, {shapes[1]}."
         )
 
 

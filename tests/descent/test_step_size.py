@@ -248,6 +248,11 @@ def test_hostile_losses_have_an_end(name):
     np.testing.assert_array_equal(fits.params[np.array([0, 2, 3])], 0)
 
 
+def on_kinks(rule):
+    objective = jgd.objective(bowl, jgd.penalties.l1(0.1))
+    return jgd.batch_descent(objective, jnp.ones(2), jnp.ones((3, 2)), rule=rule, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -255,6 +260,10 @@ def test_hostile_losses_have_an_end(name):
         (lambda: jgd.armijo(decrease=1.0), "armijo: decrease is 1.0, but a number between 0 and 1"),
         (lambda: jgd.armijo(memory=0), "armijo: memory is 0"),
         (lambda: jgd.armijo(optax.constant_schedule(1.0)), "armijo: learning_rate is a schedule"),
+        (lambda: jgd.armijo(scale={"w": jnp.array([1.0, 0.0])}), r"armijo: scale\['w'\] is"),
+        (lambda: jgd.barzilai_borwein(scale="fast"), "barzilai_borwein: scale is 'fast'"),
+        (lambda: cases.fit(jgd.armijo(scale=jnp.ones(4)), 8), "armijo: scale has the shapes"),
+        (lambda: on_kinks(jgd.barzilai_borwein(scale=jnp.ones(2))), "rule has a scale, but the penalty"),
         (lambda: jgd.barzilai_borwein("fast"), "barzilai_borwein: learning_rate is 'fast'"),
         (lambda: jgd.barzilai_borwein(len), "barzilai_borwein: learning_rate is a schedule"),
         (lambda: jgd.polyak(jnp.nan), "polyak: minimum is nan"),

@@ -131,7 +131,9 @@ def test_any_word_of_a_chain_of_rules_counts_and_what_only_bears_the_name_does_n
         start, rows = {"stalled": jnp.array(0.0)}, jnp.ones(3)
         return jgd.batch_descent(jgd.objective(loss), start, rows, rule=rule, epochs=6, **options)
 
-    assert descend(chained).status == STATUS.STALLED
+    stalled = descend(chained)
+    assert stalled.status == STATUS.STALLED
+    assert "found no step" in jgd.explain(stalled)
     assert descend(jgd.sgd(0.1, momentum=0.5)).status == STATUS.EPOCHS_DONE
     converged = descend(chained, stop=jgd.stop.gradient_norm(1.1))
     assert (converged.status, converged.epochs) == (STATUS.CONVERGED, 4)
