@@ -75,23 +75,26 @@ def descend_within(seconds, objective, params, data, *, epochs, **options) -> Fi
 
 
 def _lengths(end: float, epochs: int) -> Iterator[int]:
-    """Epochs of each chunk, until the time is up: of one length or of two, each of which is compiled.
+    """Epochs of each chunk, until the time is up: few lengths, for each of them is compiled.
 
-    The first epoch tells what compiling takes, the second what an epoch takes.
+    The first epoch tells what compiling takes. What later chunks take tells how long they may be: a
+    short one takes mostly the host's time, so that they may grow more than once.
     """
     begun = perf_counter()
     yield min(1, epochs)
     compiling, left = perf_counter() - begun, epochs - 1
-    chunk, took = 1, {1: math.inf}
+    chunk, took, compiled = 1, {1: math.inf}, {1}
     while left > 0 and perf_counter() < end:
         begun = perf_counter()
         length = chunk if chunk <= left and begun + took[chunk] <= end else 1
         yield length
         spent, left = perf_counter() - begun, left - length
-        if took[1] == math.inf:
-            chunk = _chunk(spent, end - perf_counter(), left, compiling)
-            took = {1: spent, chunk: chunk * spent}
-        took[length] = min(took[length], spent)  # the first run of a chunk compiles as well
+        if length in compiled:
+            took[length] = min(took[length], spent)
+            longer = _chunk(spent / length, end - perf_counter(), left, compiling)
+            if longer > chunk:
+                chunk, took[longer] = longer, longer * spent / length
+        compiled.add(length)
 
 
 def _chunk(epoch: float, seconds: float, epochs: int, compiling: float) -> int:
