@@ -195,10 +195,12 @@ def _advice(fit, status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
     reason = int(reasons_of(fit))
     fell = losses[0] - losses[-1]
     size = max(abs(losses[0]), abs(losses[-1]))
-    if status == Status.CONVERGED or reason in FLAGS:
+    if reason in FLAGS:
         return ADVICE[reason]
     if norms[-1] == 0 and (norms[0] == 0 or fell <= 0):
         return _AT_REST
+    if status == Status.CONVERGED:
+        return ADVICE[status]
     stands = status == Status.STALLED or not _falls(losses)
     if stands and norms[-1] <= ARRIVED * norms[0]:
         return _ARRIVED.format(share=figure(norms[-1] / norms[0]))

@@ -241,9 +241,8 @@ def test_hostile_losses_have_an_end(name):
 
     forms = jnp.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [jnp.nan, 0.0, 0.0], [1.0, 0.0, 0.0]])
     fits = jax.jit(jax.vmap(train))(forms)
-    assert fits.status[2] == jgd.Status.DIVERGED
-    assert fits.status[0] == fits.status[3] == jgd.Status.EPOCHS_DONE
-    assert fits.status[1] in (jgd.Status.DIVERGED, jgd.Status.EPOCHS_DONE)
+    done, diverged = jgd.Status.EPOCHS_DONE, jgd.Status.DIVERGED
+    assert fits.status.tolist() == [done, done, diverged, done]
     assert np.isfinite(fits.params).all()
     np.testing.assert_array_equal(fits.params[np.array([0, 2, 3])], 0)
 
