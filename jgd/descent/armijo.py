@@ -21,6 +21,7 @@ from jgd.tree import select
 
 FOLLOWS = 2.0  # how fast the rate follows what steps gain
 MOST_AT_ONCE = 2.0  # times that it grows or shrinks in one step
+SOME_IN_VAIN, MUCH_SHORTER = 8, 0.1  # after so many in a row it shrinks to that part at once
 LONGER = 1.5  # each phase is so many times as long as the one before
 HOVERS = 0.25  # standard errors by which the loss must fall from phase to phase
 ROSE = -2.0  # standard errors by which the loss falls from epoch to epoch where the rate is too high
@@ -159,8 +160,9 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     growth = jnp.clip(jnp.exp(FOLLOWS * forgets * more), 1 / MOST_AT_ONCE, MOST_AT_ONCE)
     growth = jnp.where(may_rise, growth, jnp.minimum(growth, 1))
     growth = jnp.where(trial.promise > trial.rounding, growth, 1)
-    growth = jnp.where(state.refused & ~taken, trial.shorter(), growth)
     vain = trial.vain(state.vain)
+    shorter = jnp.where(vain.num > SOME_IN_VAIN, MUCH_SHORTER, 1 / MOST_AT_ONCE)
+    growth = jnp.where(state.refused & ~taken, shorter, growth)
     state = ArmijoState(
         learning_rate=jnp.where(taken, rate, 0),
         next_rate=jnp.minimum(rate * growth, bound),

@@ -115,11 +115,14 @@ def _update(numbers, scale, grads, state, params=None, **evaluated):
     newest = jnp.where(arrived, 1 / weight, 0)
     reference = (1 - newest) * state.reference + newest * trial.before
     taken = trial.taken(rate, reference - SUFFICIENT * trial.promise)
+    # Of the parabola through value, slope and new value the lowest point is here.
+    lowest = trial.promise / (2 * (trial.promise - (trial.before - trial.after)))
+    shorter = rate * jnp.clip(jnp.nan_to_num(lowest), 0.1, 0.5)
     vain = trial.vain(state.vain)
     came_from, grads_there = select(taken, (params, grads), (state.params, state.grads))
     state = BarzilaiBorweinState(
         learning_rate=jnp.where(taken, rate, 0),
-        next_rate=jnp.where(taken, rate, rate * trial.shorter()),
+        next_rate=jnp.where(taken, rate, shorter),
         params=came_from,
         grads=grads_there,
         reference=reference,

@@ -56,14 +56,6 @@ class Trial(NamedTuple):
         """
         return (self.after <= bound + self.rounding) | ~jnp.isfinite(rate)
 
-    def shorter(self) -> jax.Array:
-        """The part of the rate at which the parabola through values and slope is lowest.
-
-        It is kept from 1/10 to 1/2, and 1/10 where the objective is not finite.
-        """
-        lowest = self.promise / (2 * (self.promise - (self.before - self.after)))
-        return jnp.clip(jnp.nan_to_num(lowest), 0.1, 0.5)
-
     def vain(self, before: Vain) -> Vain:
         """The steps in vain with this one, given those before it.
 
