@@ -184,7 +184,7 @@ HARD = {
     "a constant loss": (Hard(0, 0, 0, 0, 1), STATUS.CONVERGED, "The gradient is zero"),
     "not convex": (Hard(0, 0, 1, 0, 0.1), STATUS.CONVERGED, "The gradient of the obj"),
     "a line down without end": (Hard(0, 1, 0, 0, 0), STATUS.EPOCHS_DONE, "All epochs were run"),
-    "a parabola down": (Hard(-1, 0, 0, 0, 1), STATUS.DIVERGED, "Lower the learning rate"),
+    "a parabola down": (Hard(-1, 0, 0, 0, 1), STATUS.DIVERGED, "it has no minimum"),
     "minus infinity at once": (Hard(0, -INF, 0, 0, 1), STATUS.DIVERGED, "in the first epoch"),
     "NaN in the data": (Hard(1, 0, 0, NAN, 1), STATUS.DIVERGED, "in the first epoch"),
     "infinity in the data": (Hard(1, 0, 0, INF, 1), STATUS.DIVERGED, "in the first epoch"),

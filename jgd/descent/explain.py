@@ -61,6 +61,10 @@ _BROKE_AT_THE_FLOOR = (
     "are kept, and are as good as converged. Line searches break down where the loss falls by less "
     "than a float can hold: stop before, with stop=jgd.stop.gradient_norm(...)."
 )
+_WITHOUT_END = (
+    "The loss fell until it was minus infinity: it has no minimum. Is its sign right? If it is, add a "
+    "penalty (jgd.penalties.l2); the last finite parameters are kept."
+)
 _BEST_BEFORE = (
     " Here fit.params are those with the best score on validation data; the last finite ones are "
     "fit.state.params."
@@ -186,6 +190,8 @@ def _keeps_best(fit) -> bool:
 def _on_divergence(losses: np.ndarray, norms: np.ndarray) -> str:
     if len(losses) == 1:
         return ADVICE[Status.DIVERGED] + _NOT_FINITE_AT_ONCE
+    if np.isneginf(losses[-1]):
+        return _WITHOUT_END
     at_the_floor = norms[-2] < 1e-5 * norms[0]
     return _BROKE_AT_THE_FLOOR if at_the_floor else ADVICE[Status.DIVERGED]
 

@@ -279,8 +279,9 @@ def _of_flat_directions(found: Findings) -> Iterator[str]:
     curvature = found.curvature
     if not (curvature.is_exact and curvature.is_convex and 0 < curvature.num_flat < found.num_params):
         return
+    is_are, them = ("is", "it") if curvature.num_flat == 1 else ("are", "them")
     yield (
-        f"{curvature.num_flat:,} of {found.num_params:,} directions "
-        f"{'is' if curvature.num_flat == 1 else 'are'} flat: nothing is won or lost along them, and the "
-        "condition number leaves them out. An l2 penalty would make the minimum one point."
+        f"{curvature.num_flat:,} of {found.num_params:,} directions {is_are} flat: nothing is won or "
+        f"lost along {them}, and the condition number leaves {them} out. An l2 penalty would make the "
+        "minimum one point."
     )

@@ -72,7 +72,10 @@ def of_columns(part: Features, found: Findings) -> Iterator[str]:
             f"{'it' if len(constant) == 1 else 'them' if has_bias else 'the others'}."
         )
     if part.dependent:
-        pairs = [f"{column} of {listed(others, 3)}" for column, others in part.dependent]
+        pairs = [
+            f"{column} of column{'s' * (len(others) > 1)} {listed(others, 3)}"
+            for column, others in part.dependent
+        ]
         yield (
             f"{_subject([column for column, _ in part.dependent], columns.name)} no news, but made of "
             f"others and a constant ({'; '.join(pairs[:3])}{'; ...' if len(pairs) > 3 else ''}), so "

@@ -166,7 +166,8 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
     upward = values > blur
     # What cannot be told from 0 is taken for as steep as it may be: the gain is then a lower bound.
     steepness = np.maximum(values, max(blur, np.finfo(values.dtype).tiny))
-    gains = np.square(vectors.T @ slope.gradient) / (2 * steepness)
+    with np.errstate(over="ignore"):  # of a plane the gain is infinite
+        gain = np.sum(np.square(vectors.T @ slope.gradient) / (2 * steepness))
     return Curvature(
         largest=float(values[-1]),
         smallest=float(values[0]),
@@ -175,7 +176,7 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
         blur=float(blur),
         is_exact=True,
         direction=vectors[:, 0],
-        gain=float(np.sum(gains)),
+        gain=float(gain),
         still=(rows == 0) & (slope.gradient == 0),
     )
 
