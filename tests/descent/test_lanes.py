@@ -20,6 +20,8 @@ all_variants = pytest.mark.parametrize(
     "variant",
     [pytest.param(name, marks=cases.marks(name, ("stochastic", "traced"))) for name in BATCHED],
 )
+# Mini-batches keep the lanes in front, as they are without us.
+lanes_last = pytest.mark.parametrize("variant", ["stochastic", "traced"])
 RATES = np.logspace(-4, -1, LANES)
 
 
@@ -61,7 +63,7 @@ def test_lanes_of_learning_rates(rule, variant):
     assert_lanes_are(lambda rate: numbers(fit(make(rate), batch_size)), RATES)
 
 
-@all_variants
+@lanes_last
 def test_lanes_of_penalties(variant):
     def train(strength):
         objective = jgd.objective(cases.loss, jgd.penalties.elastic_net(strength))
@@ -70,7 +72,7 @@ def test_lanes_of_penalties(variant):
     assert_lanes_are(train, RATES)
 
 
-@all_variants
+@lanes_last
 def test_lanes_of_starts(variant):
     starts = np.random.default_rng(0).normal(size=(LANES, 4))
 
@@ -81,7 +83,7 @@ def test_lanes_of_starts(variant):
     assert_lanes_are(train, starts)
 
 
-@all_variants
+@lanes_last
 def test_lanes_of_keys(variant):
     train = lambda key: numbers(fit(jgd.sgd(0.05), BATCHED[variant], key=key))  # noqa: E731
     assert_lanes_are(train, jax.random.split(jax.random.key(1), LANES))
@@ -99,7 +101,7 @@ def test_lanes_of_batch_sizes(dtype):
     assert_lanes_are(lambda size: numbers(fit(jgd.sgd(0.05, momentum=0.9), size)), sizes)
 
 
-@all_variants
+@lanes_last
 def test_a_loss_may_close_over_what_differs(variant):
     def train(scale):
         def loss(params, example):
@@ -110,7 +112,7 @@ def test_a_loss_may_close_over_what_differs(variant):
     assert_lanes_are(train, RATES)
 
 
-@all_variants
+@lanes_last
 def test_a_rule_and_a_penalty_may_close_over_what_differs(variant):
     def train(rate):
         rule = optax.chain(optax.clip(rate), optax.scale_by_schedule(lambda step: -rate / (1 + step)))
@@ -129,7 +131,7 @@ def branching(params, example):
     return jax.lax.cond(total > 0, lambda t: t**2, lambda t: -steps * t, total)
 
 
-@all_variants
+@lanes_last
 def test_losses_with_loops_and_branches(variant):
     objective = jgd.objective(branching)
     assert_lanes_are(
@@ -148,8 +150,10 @@ RULES_OF_OPTAX = {
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("rule", RULES_OF_OPTAX)
-@pytest.mark.parametrize("variant", ["stochastic", "traced"])
+@pytest.mark.parametrize(
+    ("rule", "variant"),
+    [(rule, ("stochastic", "traced")[i % 2]) for i, rule in enumerate(RULES_OF_OPTAX)],
+)
 def test_rules_of_optax(rule, variant):
     def train(rate):
         fitted = fit(RULES_OF_OPTAX[rule](rate), BATCHED[variant])
@@ -302,8 +306,7 @@ def test_derivatives_are_finite_differences():
     np.testing.assert_allclose(gradient(at) @ direction, slope, rtol=1e-6)
     np.testing.assert_allclose(jax.jvp(loss, (at,), (direction,))[1], slope, rtol=1e-6)
     curvature = central_difference(gradient, at, direction)
-    for hessian in (jax.hessian(loss), jax.jacrev(jax.jacfwd(loss))):
-        np.testing.assert_allclose(jax.jit(hessian)(at) @ direction, curvature, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.hessian(loss))(at) @ direction, curvature, rtol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["stochastic", "minibatch"])
@@ -322,6 +325,7 @@ def test_lanes_of_derivatives(derivative):
     assert_lanes_are(derivative(lambda s: final_loss(s, "stochastic")), settings)
 
 
+@pytest.mark.exhaustive
 def test_a_derivative_through_lanes():
     rates = jnp.asarray(RATES)
     total = lambda rates: jnp.sum(jax.vmap(lambda r: final_loss((r, 0.1), "stochastic"))(rates))  # noqa: E731

@@ -10,7 +10,20 @@ from jgd.descent.products import vector_product, with_parallel_products
 from tests.problems import x64
 
 EPSILON = np.finfo(np.float32).eps / 2  # the largest relative error of one rounding
-LENGTHS = [*range(1, 71), 100, 127, 128, 129, 300, 784, 1000, 5000, 100_003]
+LENGTHS = [
+    *range(1, 20),
+    *range(30, 36),
+    *range(60, 71),
+    100,
+    127,
+    128,
+    129,
+    300,
+    784,
+    1000,
+    5000,
+    100_003,
+]
 
 
 def vectors(length, seed=0):

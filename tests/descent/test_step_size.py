@@ -49,6 +49,7 @@ def steps_on_bowl(rule, num, start=(1.0, -2.0, 0.5, 1.5)):
     return np.array(path), np.array(rates)
 
 
+@pytest.mark.exhaustive
 def test_polyak_steps_as_optax_does():
     for batch_size in STATIC_VARIANTS.values():
         ours = cases.fit(jgd.polyak(learning_rate=0.7), batch_size)
@@ -162,7 +163,9 @@ def test_the_loss_falls(name, variant):
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=cases.marks(name, ("armijo",))) for name in RULES]
+)
 def test_a_batch_of_rules_equals_them_one_by_one(name):
     rates = jnp.array([0.05, 0.5])
 

@@ -112,7 +112,7 @@ def form_loss(params, form):
     return total + kink * jnp.sum(jnp.abs(params - jnp.array([1.0, 2.0])))
 
 
-@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("batch_size", [pytest.param(None, marks=pytest.mark.exhaustive), 2])
 def test_hostile_losses_have_an_end(batch_size):
     forms = {
         "constant": [0.0, 0.0, 1.0, 0.0],
