@@ -6,7 +6,10 @@ one compiled program, every number in it traced, so that a sweep is a `vmap`.
 
 from jgd import features, models
 from jgd.descent import stop
+from jgd.descent.armijo import armijo
+from jgd.descent.barzilai_borwein import barzilai_borwein
 from jgd.descent.epoch import State
+from jgd.descent.explain import explain
 from jgd.descent.loop import (
     Fit,
     History,
@@ -16,17 +19,24 @@ from jgd.descent.loop import (
     stochastic_descent,
 )
 from jgd.descent.order import order
+from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
-from jgd.descent.status import Status, explain
+from jgd.descent.status import Status
 from jgd.objectives import losses, penalties
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.runtime.clock import descend_within
 from jgd.runtime.progress import sweep_with_progress
+from jgd.tuning import curvature
+from jgd.tuning.auto import auto_rule
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
+from jgd.tuning.diagnosis import Diagnosis, diagnose
 from jgd.tuning.halving import Halving, successive_halving
 from jgd.tuning.hyperband import Hyperband, hyperband
 from jgd.tuning.multistart import Multistart, multistart
+from jgd.tuning.noise import GradientNoise, gradient_noise
 from jgd.tuning.population import Population, population_based_training
+from jgd.tuning.range_test import RangeTest, range_test
 from jgd.tuning.space import choice, grid, integers, log_uniform, sample, static, uniform
 from jgd.tuning.sweep import Sweep, sweep
 from jgd.xla import tune_xla
@@ -35,24 +45,34 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CrossValidation",
+    "Diagnosis",
     "Fit",
+    "GradientNoise",
     "Halving",
     "History",
     "Hyperband",
     "Multistart",
     "Objective",
     "Population",
+    "RangeTest",
     "State",
     "Status",
     "Sweep",
     "adagrad",
     "adam",
+    "armijo",
+    "auto_rule",
+    "barzilai_borwein",
     "batch_descent",
     "choice",
     "cross_validate",
+    "curvature",
     "descend",
+    "descend_within",
+    "diagnose",
     "explain",
     "features",
+    "gradient_noise",
     "grid",
     "hyperband",
     "integers",
@@ -64,7 +84,9 @@ __all__ = [
     "objective",
     "order",
     "penalties",
+    "polyak",
     "population_based_training",
+    "range_test",
     "rmsprop",
     "sample",
     "sgd",

@@ -20,9 +20,10 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
 from jgd import features, losses, stop
+from jgd.descent.explain import explain
 from jgd.descent.loop import Fit, descend
 from jgd.descent.rules import sgd
-from jgd.descent.status import Status, explain
+from jgd.descent.status import Status
 from jgd.models import linear
 from jgd.objectives.objective import objective, value
 from jgd.plots import learning_curves

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import jgd
 from jgd.tree import as_partial
@@ -25,9 +26,19 @@ VARIANTS = {
     "minibatch": 8,
     "traced": jnp.array(8),
 }
+
+
+def marks(name, few):
+    """With the oldest versions a few run, to which the others are alike."""
+    return () if name in few else pytest.mark.exhaustive
+
+
 # Each rule, and each variant; every pair of them runs in test_loop.py, against the steps one by one.
-RULES_AND_VARIANTS = [(rule, "stochastic") for rule in RULES]
-RULES_AND_VARIANTS += [("adam", variant) for variant in VARIANTS if variant != "stochastic"]
+EACH_RULE = [pytest.param(rule, marks=marks(rule, ("sgd", "adam"))) for rule in RULES]
+RULES_AND_VARIANTS = [
+    pytest.param(rule, "stochastic", marks=marks(rule, ("sgd", "adam"))) for rule in RULES
+]
+RULES_AND_VARIANTS += [pytest.param("adam", variant) for variant in VARIANTS if variant != "stochastic"]
 
 
 def loss(params, example):

@@ -23,8 +23,9 @@ PUBLIC = {
         *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
-        *("hyperband", "population_based_training", "sweep_with_progress"),
-        *("auto_rule", "diagnose", "sufficient_statistics", "tune_xla"),
+        *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
+        *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
+        *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
@@ -32,7 +33,11 @@ PUBLIC = {
         *("softmax", "hinge", "squared_hinge"),
     ),
     "penalties.": ("l1", "l2", "elastic_net", "group_l1", "nonnegative", "box", "l2_ball", "simplex"),
-    "stop.": ("gradient_norm", "plateau"),
+    "curvature.": (
+        *("hessian_vector_product", "extreme_eigenvalues", "sharpness", "condition_number"),
+        *("feature_curvature", "spectral_density"),
+    ),
+    "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation"),
     "models.": (
         f"{model}.{part}"
         for model in ("linear", "mlp", "cnn", "factorization", "text")
@@ -41,12 +46,13 @@ PUBLIC = {
     "features.": ("standardize", "polynomial", "one_hot", "hashing"),
     "plots.": (
         *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
-        *("halving_brackets",),
+        *("halving_brackets", "range_test"),
     ),
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
+CLASSES += ["GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
 CLASSES += ["penalties.Penalty", "models.Model"]
 
 
@@ -68,6 +74,7 @@ def imported(name):
         raise
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
     module = imported(name)

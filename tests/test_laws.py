@@ -9,7 +9,7 @@ import pytest
 import jgd
 from tests import cases
 
-all_rules = pytest.mark.parametrize("rule", cases.RULES)
+all_rules = pytest.mark.parametrize("rule", cases.EACH_RULE)
 rules_and_variants = pytest.mark.parametrize(("rule", "variant"), cases.RULES_AND_VARIANTS)
 all_variants = pytest.mark.parametrize("variant", cases.VARIANTS)
 

@@ -11,6 +11,8 @@ import pytest
 import jgd
 from jgd.descent.order import plan
 
+pytestmark = pytest.mark.exhaustive  # with the oldest versions the compiler leaves optimisations out
+
 
 def loss(params, example):
     x, y = example

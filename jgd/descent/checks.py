@@ -9,8 +9,9 @@ import numpy as np
 import optax
 from jax.tree_util import Partial
 
+from jgd.descent.rule import remembered
 from jgd.descent.step import learning_rate
-from jgd.descent.stop import Stop
+from jgd.descent.verdict import Stop
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import Layout, row_layout
@@ -73,8 +74,8 @@ def checked_arguments(
         raise ValueError(f"shuffle is {shuffle!r}, but True or False is wanted.")
     num_examples = check_data(data)
     weights = checked_weights(weights, num_examples)
-    _check_epochs(epochs)
-    static_size, traced_size = _split_batch_size(batch_size, num_examples)
+    check_epochs(epochs)
+    static_size, traced_size = split_batch_size(batch_size, num_examples)
     if getattr(state, "key", None) is not None:
         key = state.key
     is_batch = static_size is None and traced_size is None
@@ -96,14 +97,14 @@ def checked_arguments(
         batch_size=static_size,
         traced_batch_size=traced_size,
         key=key,
-        stop=_checked_stop(stop),
+        stop=_checked_stop(stop, evaluate),
         evaluate=None if evaluate is None else as_partial(evaluate),
         validation=validation if evaluate is not None else None,
         layout=row_layout(data),
     )
 
 
-def _check_epochs(epochs) -> None:
+def check_epochs(epochs) -> None:
     if not is_whole(epochs) or epochs < 0:
         raise ValueError(
             f"epochs is {epochs!r}, but a whole number >= 0 is wanted, as a Python int: the number "
@@ -111,7 +112,7 @@ def _check_epochs(epochs) -> None:
         )
 
 
-def _split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Array | None]:
+def split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Array | None]:
     """The batch size as (static, traced): one of them is None, both where a batch is everything."""
     wanted = f"a whole number from 1 to {num_examples}, the number of examples in data"
     if batch_size is None:
@@ -175,8 +176,7 @@ def check_single(objective: Objective, params, rule_state) -> None:
     penalty = objective.penalty
     if penalty is not None and not penalty.smooth:
         learning_rate(rule_state)
-    rates = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
-    shapes = {"rule": [jnp.shape(rate) for _, rate in rates]}
+    shapes = {"rule": [jnp.shape(rate) for rate in remembered(rule_state, "learning_rate")]}
     if penalty is not None:
         shapes["penalty"] = [jax.eval_shape(penalty.value, params).shape]
     for name, found in shapes.items():
@@ -187,7 +187,7 @@ def check_single(objective: Objective, params, rule_state) -> None:
             )
 
 
-def _checked_stop(stop) -> tuple[Stop, ...]:
+def _checked_stop(stop, evaluate) -> tuple[Stop, ...]:
     stops = () if stop is None else stop if isinstance(stop, tuple | list) else (stop,)
     for test in stops:
         if not isinstance(test, Stop):
@@ -200,6 +200,16 @@ def _checked_stop(stop) -> tuple[Stop, ...]:
                 "stop holds a batch of numbers, but a descent wants one. Map over them: "
                 "jax.vmap(lambda tolerance: jgd.descend(..., stop=...))(tolerances)."
             )
+    if evaluate is None and any(test.wants_evaluation for test in stops):
+        raise ValueError(
+            "evaluate is None, but stop.validation judges what it returns: pass "
+            "evaluate=lambda params, validation: ..., defined once, and validation=data held out."
+        )
+    if sum(test.keep is not None for test in stops) > 1:
+        raise ValueError(
+            "stop holds several tests that keep the best params, but a fit returns one: keep one "
+            "stop.validation, whose score weighs what counts."
+        )
     return tuple(stops)
 
 

@@ -19,12 +19,14 @@ from jgd.descent.status import Status
 from jgd.descent.step import (
     Position,
     batch_step,
+    found_no_step,
     gathering_step,
     nothing_gathered,
     proximal_gradient,
     smooth_gradient,
     step_if,
 )
+from jgd.descent.verdict import ask
 from jgd.objectives.objective import (
     loss_and_gradient_sums,
     loss_dtype,
@@ -83,38 +85,31 @@ def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State,
     position, loss, gradient_norm = _pass(arguments, shuffle, state)
     running = state.status == Status.EPOCHS_DONE
     record = Record(loss, gradient_norm, None, running)
-    stop_state, verdict = _ask(arguments.stop, state.stop_state, record)
+    memories, verdict = ask(arguments.stop, state.stop_state, record, state.params)
     # Finiteness comes first: a NaN answers False to every other question.
     finite = all_finite((loss, gradient_norm, position.params))
-    status = jnp.where(finite, verdict, Status.DIVERGED).astype(jnp.int32)
+    status = jnp.where(finite, verdict, Status.DIVERGED)
     # A test for convergence speaks of the parameters that the epoch began with.
     moves = running & finite & (status != Status.CONVERGED)
     params, rule_state = select(moves, position, Position(state.params, state.rule_state))
-    state = State(
-        params=params,
-        rule_state=rule_state,
-        stop_state=select(running, stop_state, state.stop_state),
-        status=jnp.where(running, status, state.status),
-        epoch=state.epoch + 1,
-        key=state.key,
-    )
+    stalled = found_no_step(position.rule_state)
+    if stalled is not None:
+        status = jnp.where(stalled & (status == Status.EPOCHS_DONE), Status.STALLED, status)
     if arguments.evaluate is not None:
         record = record._replace(evaluation=arguments.evaluate(params, arguments.validation))
         record = jax.tree.map(jnp.asarray, record)
+        memories, verdict = ask(arguments.stop, memories, record, params, evaluated=True)
+        status = jnp.where(status == Status.EPOCHS_DONE, verdict, status)
+    state = State(
+        params=params,
+        rule_state=rule_state,
+        stop_state=select(running, memories, state.stop_state),
+        status=jnp.where(running, status.astype(jnp.int32), state.status),
+        epoch=state.epoch + 1,
+        key=state.key,
+    )
     blank = jax.tree.map(lambda x: blank_record(x.shape, x.dtype), record)
     return state, select(running, record, blank)
-
-
-def _ask(stops, stop_state, record: Record) -> tuple[Any, jax.Array]:
-    """What the stop tests say; CONVERGED counts before STALLED."""
-    verdict = jnp.asarray(Status.EPOCHS_DONE, jnp.int32)
-    states = []
-    for test, memory in zip(stops, stop_state, strict=True):
-        memory, status = test.update(memory, record)
-        states.append(memory)
-        first = (verdict == Status.EPOCHS_DONE) | (status == Status.CONVERGED)
-        verdict = jnp.where(first, status, verdict)
-    return tuple(states), verdict
 
 
 def _pass(arguments: Arguments, shuffle: bool, state: State):

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.custom_batching import custom_vmap
 
 from jgd.descent.checks import Arguments, check_single, check_state, checked_arguments
-from jgd.descent.epoch import Record, State, blank_record, run_epoch
+from jgd.descent.epoch import State, run_epoch
+from jgd.descent.epochs import run_all, run_until_stopped
 from jgd.descent.status import Status
+from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
 
 
@@ -35,7 +35,8 @@ class Fit(NamedTuple):
     """The result of a descent.
 
     Attributes:
-      params: pytree like the one given. After DIVERGED, the last finite ones.
+      params: pytree like the one given. After DIVERGED, the last finite ones; with `stop.validation`,
+        those of the best epoch.
       status: int32 scalar, a `Status`.
       epochs: int32 scalar, number of epochs run, the last one (that of DIVERGED, say) counted.
       history: a `History`.
@@ -89,8 +90,8 @@ def descend(
       weights: [N] or None. `J = sum_i w_i loss_i / #{i: w_i != 0} + penalty`; an example of weight 0
         is as if it were not there.
       shuffle: whether each epoch has a random order of its own.
-      stop: a stop test of `jgd.stop`, or a tuple of them. The loop then ends early, and only forward
-        derivatives go through it; without a test both kinds do.
+      stop: a stop test of `jgd.stop`, or a tuple of them, each of which may end it. The loop then
+        ends early, and only forward derivatives go through it; without a test both kinds do.
       evaluate: `(params, validation) -> pytree of scalars`, recorded after every epoch. Known by its
         identity: define it once.
       validation: what `evaluate` sees; the data where it is None.
@@ -251,7 +252,7 @@ def _first_state(objective, params, rule, stops, key) -> State:
     return State(
         params=params,
         rule_state=rule_state,
-        stop_state=tuple(test.init() for test in stops),
+        stop_state=tuple(test.init(params) for test in stops),
         status=jnp.asarray(Status.EPOCHS_DONE, jnp.int32),
         epoch=jnp.zeros((), jnp.int32),
         key=key,
@@ -262,48 +263,11 @@ def _first_state(objective, params, rule, stops, key) -> State:
 def _descend(arguments: Arguments, state: State, *, batch_size, layout, epochs, shuffle) -> Fit:
     arguments = arguments._replace(batch_size=batch_size, layout=layout)
     epoch = functools.partial(run_epoch, arguments, shuffle)
-    state, records = (_run_until_stopped if arguments.stop else _run_all)(epoch, state, epochs)
+    state, records = (run_until_stopped if arguments.stop else run_all)(epoch, state, epochs)
     return Fit(
-        params=state.params,
+        params=returned_params(arguments.stop, state),
         status=state.status,
         epochs=jnp.sum(records.ran, dtype=jnp.int32),
         history=History(records.loss, records.gradient_norm, records.evaluation),
         state=state,
     )
-
-
-def _run_all(epoch, state: State, epochs: int) -> tuple[State, Record]:
-    """All epochs, as a scan, which reverse differentiation goes through."""
-    return lax.scan(lambda state, _: epoch(state), state, length=epochs)
-
-
-def _run_until_stopped(epoch, state: State, epochs: int) -> tuple[State, Record]:
-    """Epochs until every lane has ended."""
-    shapes = jax.eval_shape(epoch, state)[1]
-    blank = jax.tree.map(lambda x: blank_record((epochs, *x.shape), x.dtype), shapes)
-
-    def goes_on(carry):
-        done, state, _ = carry
-        return (done < epochs) & _in_any_lane(state.status == Status.EPOCHS_DONE)
-
-    def body(carry):
-        done, state, records = carry
-        state, record = epoch(state)
-        return done + 1, state, jax.tree.map(lambda r, x: r.at[done].set(x), records, record)
-
-    return lax.while_loop(goes_on, body, (0, state, blank))[1:]
-
-
-@custom_vmap
-def _in_any_lane(flag):
-    """The flag; under `vmap`, whether any lane has it.
-
-    A loop whose condition differs between lanes would give each lane an epoch counter, and so an
-    order of examples, of its own: then no row could be read once for all of them.
-    """
-    return flag
-
-
-@_in_any_lane.def_vmap
-def _in_any_lane_vmap(axis_size, in_batched, flag):
-    return _in_any_lane(jnp.any(flag, axis=0)), False

@@ -7,15 +7,14 @@ learning rate compiles nothing, `sgd(jnp.logspace(-4, 0, 64))` is a batch of 64 
 A schedule is known by its identity: make it once, or every call compiles.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.tree_util import Partial
 
-from jgd.tree import Static, as_partial, of_one_shape, require_number
+from jgd.descent.rule import like, make_rule, scaled
+from jgd.tree import Static
 
 
 class RuleState(NamedTuple):
@@ -61,7 +60,9 @@ def sgd(learning_rate, momentum=None, nesterov=False) -> optax.GradientTransform
     Sutskever et al. (2013), eq. 3-4.
     """
     _check_nesterov(nesterov, momentum)
-    return _rule("sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum)
+    return make_rule(
+        "sgd", _init_sgd, _update_sgd, learning_rate, Static(bool(nesterov)), momentum=momentum
+    )
 
 
 def _init_sgd(numbers, nesterov, params):
@@ -72,7 +73,7 @@ def _init_sgd(numbers, nesterov, params):
 def _update_sgd(numbers, nesterov, grads, state, params=None, **extra_args):
     direction, trace = _with_momentum(numbers["momentum"], nesterov, grads, state.trace)
     state = _step_taken(numbers, state)
-    return _scaled(-state.learning_rate, direction), state._replace(trace=trace)
+    return scaled(-state.learning_rate, direction), state._replace(trace=trace)
 
 
 def adagrad(
@@ -100,7 +101,7 @@ def adagrad(
 
     Source: Duchi, Hazan and Singer (2011), JMLR 12.
     """
-    return _rule(
+    return make_rule(
         "adagrad",
         _init_adagrad,
         _update_adagrad,
@@ -121,9 +122,9 @@ def _update_adagrad(numbers, grads, state, params=None, **extra_args):
     state = _step_taken(numbers, state)._replace(second=second)
 
     def scale(g, s):
-        return jnp.where(s > 0, jax.lax.rsqrt(s + _like(numbers["eps"], s)), 0) * g
+        return jnp.where(s > 0, jax.lax.rsqrt(s + like(numbers["eps"], s)), 0) * g
 
-    return _scaled(-state.learning_rate, jax.tree.map(scale, grads, second)), state
+    return scaled(-state.learning_rate, jax.tree.map(scale, grads, second)), state
 
 
 def rmsprop(
@@ -164,7 +165,7 @@ def rmsprop(
     Source: Tieleman and Hinton (2012), lecture 6e; Graves (2013), eq. 38-45, for `centered`.
     """
     _check_nesterov(nesterov, momentum)
-    return _rule(
+    return make_rule(
         "rmsprop",
         _init_rmsprop,
         _update_rmsprop,
@@ -200,10 +201,10 @@ def _update_rmsprop(numbers, forms, grads, state, params=None, **extra_args):
         second = jax.tree.map(lambda s, m: s - jnp.square(m), second, first)
 
     def scale(g, s):
-        e = _like(eps, s)
+        e = like(eps, s)
         return g * (jax.lax.rsqrt(s + e) if eps_in_sqrt else 1 / (jnp.sqrt(s) + e))
 
-    step = _scaled(-state.learning_rate, jax.tree.map(scale, grads, second))
+    step = scaled(-state.learning_rate, jax.tree.map(scale, grads, second))
     step, trace = _with_momentum(numbers["momentum"], Static(nesterov), step, state.trace)
     return step, state._replace(trace=trace)
 
@@ -234,7 +235,7 @@ def adam(
 
     Source: Kingma and Ba (2015), algorithm 1; Dozat (2016) for `nesterov`.
     """
-    return _rule(
+    return make_rule(
         "adam",
         _init_adam,
         _update_adam,
@@ -265,45 +266,14 @@ def _update_adam(numbers, nesterov, grads, state, params=None, **extra_args):
     mean_square = _unbiased(b2, state.num_steps, second)
 
     def scale(m, v):
-        return m / (jnp.sqrt(v + _like(numbers["eps_root"], v)) + _like(numbers["eps"], v))
+        return m / (jnp.sqrt(v + like(numbers["eps_root"], v)) + like(numbers["eps"], v))
 
-    return _scaled(-state.learning_rate, jax.tree.map(scale, mean, mean_square)), state
-
-
-# A learning rate of NaN or infinity passes: a lane of a sweep may have one, and ends in DIVERGED.
-_RANGES: dict[str, tuple[Callable, str]] = {
-    "learning_rate": (lambda x: ~(x < 0), "a number >= 0, or a schedule of optax,"),
-    "momentum": (lambda x: (x >= 0) & (x <= 1), "a number from 0 to 1, or None,"),
-    "decay": (lambda x: (x >= 0) & (x <= 1), "a number from 0 to 1"),
-    "b1": (lambda x: (x >= 0) & (x <= 1), "a number from 0 to 1"),
-    "b2": (lambda x: (x >= 0) & (x <= 1), "a number from 0 to 1"),
-    "eps": (lambda x: x >= 0, "a number >= 0"),
-    "eps_root": (lambda x: x >= 0, "a number >= 0"),
-    "initial_scale": (lambda x: x >= 0, "a number >= 0"),
-    "initial_accumulator_value": (lambda x: x >= 0, "a number >= 0"),
-}
+    return scaled(-state.learning_rate, jax.tree.map(scale, mean, mean_square)), state
 
 
 def _check_nesterov(nesterov, momentum) -> None:
     if nesterov and momentum is None:
         raise ValueError("nesterov is True and momentum None, but Nesterov wants a momentum, e.g. 0.9.")
-
-
-def _rule(name, init, update, learning_rate, *forms, **numbers):
-    """The transformation whose leaves are the numbers, all of one batch shape for `vmap`."""
-    numbers = {
-        key: None if number is None else require_number(f"{name}: {key}", number, *_RANGES[key])
-        for key, number in numbers.items()
-    }
-    if not callable(learning_rate):
-        rate = require_number(f"{name}: learning_rate", learning_rate, *_RANGES["learning_rate"])
-        numbers["learning_rate"] = rate
-    numbers = of_one_shape(name, numbers)
-    if callable(learning_rate):
-        numbers["learning_rate"] = as_partial(learning_rate)
-    return optax.GradientTransformationExtraArgs(
-        Partial(init, numbers, *forms), Partial(update, numbers, *forms)
-    )
 
 
 def _first_state(numbers) -> RuleState:
@@ -326,28 +296,19 @@ def _step_taken(numbers, state: RuleState) -> RuleState:
 def _with_momentum(momentum, nesterov, step, trace):
     if momentum is None:
         return step, None
-    add = lambda s, t: s + _like(momentum, s) * t  # noqa: E731
+    add = lambda s, t: s + like(momentum, s) * t  # noqa: E731
     trace = jax.tree.map(add, step, trace)
     return (jax.tree.map(add, step, trace) if nesterov.value else trace), trace
 
 
 def _running_mean(decay, new, old):
-    return jax.tree.map(lambda n, o: _like(1 - decay, n) * n + _like(decay, n) * o, new, old)
+    return jax.tree.map(lambda n, o: like(1 - decay, n) * n + like(decay, n) * o, new, old)
 
 
 def _unbiased(decay, count, means):
     correction = 1 - decay**count
-    return jax.tree.map(lambda m: m / _like(correction, m), means)
-
-
-def _scaled(number, tree):
-    return jax.tree.map(lambda x: _like(number, x) * x, tree)
+    return jax.tree.map(lambda m: m / like(correction, m), means)
 
 
 def _filled_like(params, number):
     return jax.tree.map(lambda p: jnp.full_like(p, number), params)
-
-
-def _like(number, x):
-    """The number in the dtype of x: a float32 learning rate must not widen bfloat16 params."""
-    return number.astype(x.dtype)

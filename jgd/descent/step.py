@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jgd.descent.rule import flags, remembered
 from jgd.objectives.objective import (
     Objective,
     loss_and_gradient_sums,
@@ -31,6 +32,14 @@ class Position(NamedTuple):
 
     params: Any
     rule_state: Any
+
+
+def _for_kinks(objective: Objective) -> dict[str, Callable]:
+    """What a rule that tries its steps needs beside `value_fn`, to see where the proximal map leads."""
+    penalty = objective.penalty
+    if penalty is None or penalty.smooth:
+        return {}
+    return {"prox_fn": penalty.prox, "penalty_fn": penalty.value}
 
 
 def smooth_penalty(objective: Objective, params: Any) -> jax.Array | float:
@@ -84,6 +93,7 @@ def move(
         value=mean_loss + smooth_penalty(objective, params),
         grad=grads,
         value_fn=lambda p: mean_loss_at(p) + smooth_penalty(objective, p),
+        **_for_kinks(objective),
     )
     new_params = optax.apply_updates(params, updates)
     if objective.penalty is not None and not objective.penalty.smooth:
@@ -108,7 +118,7 @@ def learning_rate(rule_state: Any) -> jax.Array:
     Raises:
       ValueError: the state carries none, or several.
     """
-    found = optax.tree_utils.tree_get_all_with_path(rule_state, "learning_rate")
+    found = remembered(rule_state, "learning_rate")
     if len(found) != 1:
         raise ValueError(
             f"rule carries {len(found)} learning rates in its state, but a penalty that is not "
@@ -116,7 +126,20 @@ def learning_rate(rule_state: Any) -> jax.Array:
             "jgd.sgd, jgd.adagrad, jgd.rmsprop or jgd.adam, or wrap a rule of optax: "
             "optax.inject_hyperparams(optax.sgd)(0.1)."
         )
-    return found[0][1]
+    return found[0]
+
+
+def found_no_step(rule_state: Any) -> jax.Array | None:
+    """Whether a rule declares that it found no step: a boolean named `stalled` in its state.
+
+    Args:
+      rule_state: of any rule.
+
+    Returns:
+      A bool scalar, True where any of them says so; None where no rule declares anything.
+    """
+    found = [jnp.any(flag) for flag in flags(rule_state, "stalled")]
+    return jnp.any(jnp.stack(found)) if found else None
 
 
 def batch_step(objective, rule, position: Position, batch: Any, weights: Any, layout=None):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.tree import on_automatic_axes
+from jgd.tree import is_whole, on_automatic_axes
 
 
 def check_data(data: Any, name: str = "data") -> int:
@@ -57,6 +57,12 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
             "Give at least one a weight other than 0."
         )
     return on_automatic_axes(jnp.asarray(weights, float))
+
+
+def check_block(block: Any) -> None:
+    """ValueError unless it is a number of rows, or None."""
+    if block is not None and (not is_whole(block) or block < 1):
+        raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
 
 
 def check_params(params: Any) -> None:

@@ -17,10 +17,10 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jax.tree_util import Partial
 
-from jgd.objectives.checks import check_data, check_params, checked_weights
+from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
 from jgd.objectives.rows import Layout, counted_rows, row_layout, rows_per_block
-from jgd.tree import as_partial, is_whole, select, strong
+from jgd.tree import as_partial, select, strong
 
 
 @jax.tree_util.register_dataclass
@@ -150,8 +150,7 @@ def value_and_gradient(
     check_objective(objective)
     check_params(params)
     weights = checked_weights(weights, check_data(data))
-    if block is not None and (not is_whole(block) or block < 1):
-        raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
+    check_block(block)
     params, data = strong((params, data))
     layout = row_layout(data)
     return _value_and_gradient(objective, params, data, weights, block=block, layout=layout)

@@ -13,6 +13,7 @@ from jgd.plots.curves import learning_curves
 from jgd.plots.heat import heat_map
 from jgd.plots.marginals import final_loss
 from jgd.plots.parallel import parallel_coordinates
+from jgd.plots.ranges import range_test
 
 __all__ = [
     "final_loss",
@@ -21,4 +22,5 @@ __all__ = [
     "learning_curves",
     "parallel_coordinates",
     "path_on_contours",
+    "range_test",
 ]

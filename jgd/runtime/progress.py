@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import Program, call
+from jgd.runtime.chunks import any_runs, in_chunks
 from jgd.tree import is_whole
 from jgd.tuning.rounds import first_round, joined, lengthened, next_round
 from jgd.tuning.run import (
@@ -25,7 +26,7 @@ from jgd.tuning.run import (
     on_first_device,
     over_lanes,
 )
-from jgd.tuning.score import check_score, negative_loss, scores_after, scores_of
+from jgd.tuning.score import check_score, negative_loss, scores_after
 from jgd.tuning.space import Space
 from jgd.tuning.sweep import Group, Sweep, check_space
 
@@ -98,14 +99,14 @@ def sweep_with_progress(
             configs = {name: axis[places] for name, axis in space.numbers().items()}
             training = functools.partial(_train, train, static)
             try:
-                fits = _in_chunks(training, (places, configs), lengths, score, tell, mesh, lanes)
+                fits = _fits(training, (places, configs), lengths, score, tell, mesh, lanes)
             except KeyboardInterrupt:
                 if not groups:
                     raise
                 is_interrupted = True
                 break
             groups.append(Group(places, lengthened(joined(fits), int(epochs))))
-            is_interrupted = len(fits) < len(lengths) and _any_runs(fits[-1])
+            is_interrupted = len(fits) < len(lengths) and any_runs(fits[-1])
             if is_interrupted:
                 break
     found = _of_groups(space, groups)
@@ -119,29 +120,30 @@ def _train(train: Callable, static: dict, place_and_config: tuple, epochs: int, 
     return train({**static, **place_and_config[1]}, epochs, state)
 
 
-def _in_chunks(train, arguments, lengths, score, tell, mesh, lanes) -> list[Fit]:
+def _fits(train, arguments, lengths, score, tell, mesh, lanes) -> list[Fit]:
     """The fits [K] after each chunk, until all lanes have ended or somebody has interrupted."""
     arguments = on_all_devices(jax.tree.map(jnp.asarray, arguments), mesh)
     one = of_one_lane(arguments)
     first = first_round(train, lengths[0], one)
-    run = _compiled(first, (arguments,), mesh, lanes)
-    fits = [jax.block_until_ready(on_first_device(run(arguments), mesh))]
-    scores = jax.jit(functools.partial(scores_of, score))(fits[0])
-    tell(lengths[0], fits[0].status, scores)
     rescore = jax.jit(functools.partial(scores_after, score))
-    with contextlib.suppress(KeyboardInterrupt):
-        for number, length in enumerate(lengths[1:]):
-            if not _any_runs(fits[-1]):
-                tell(sum(lengths[number + 1 :]), fits[-1].status, scores)
-                break
-            state = on_all_devices(fits[-1].state, mesh)
-            if number == 0:
-                then = next_round(train, length, one, first.shapes)
-                run = _compiled(then, (arguments, state), mesh, lanes)
-            fits.append(jax.block_until_ready(on_first_device(run(arguments, state), mesh)))
-            scores = rescore(fits[-1], scores)
-            tell(length, fits[-1].status, scores)
-    return fits
+    scores = jnp.full(len(jax.tree.leaves(arguments)[0]), -jnp.inf)
+    programs: list[Callable] = []
+    left = list(lengths)
+
+    def run(length, state):
+        given = (arguments,) if state is None else (arguments, on_all_devices(state, mesh))
+        if len(programs) < len(given):
+            training = first if state is None else next_round(train, length, one, first.shapes)
+            programs.append(_compiled(training, given, mesh, lanes))
+        return on_first_device(programs[-1](*given), mesh)
+
+    def after(fits):
+        nonlocal scores
+        scores = rescore(fits, scores)
+        length = left.pop(0)
+        tell(length if any_runs(fits) else length + sum(left), fits.status, scores)
+
+    return in_chunks(run, lengths, after)
 
 
 def _compiled(training: Program, arguments: tuple, mesh: Mesh, lanes: int | None) -> Callable:
@@ -150,10 +152,6 @@ def _compiled(training: Program, arguments: tuple, mesh: Mesh, lanes: int | None
     kept = training.shapes.params, training.shapes.state.rule_state
     run = compiled(program, (closed_over, arguments), mesh, lanes, kept)
     return lambda *arguments: run(closed_over, arguments)
-
-
-def _any_runs(fits: Fit) -> bool:
-    return bool(np.any(fits.status == Status.EPOCHS_DONE))
 
 
 def _lengths(epochs: Any, chunk: Any) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from jgd.descent.explain import reasons_of
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import Program, call, uses
@@ -97,7 +98,7 @@ class CrossValidation:
           A list of K dicts: the values of the config, `mean` and `standard_error` of its scores,
           `score_0` and so on of the folds, and how many of its fits `diverged`.
         """
-        diverged = (self._status() == Status.DIVERGED).sum(axis=1)
+        diverged = (self._reasons() == Status.DIVERGED).sum(axis=1)
         return [
             {
                 **{name: plain(value) for name, value in self.configs.config(place).items()},
@@ -124,14 +125,14 @@ class CrossValidation:
             f"{self._explain_status()}"
         )
 
-    def _status(self) -> np.ndarray:
-        status = np.empty(self.scores.shape, int)
+    def _reasons(self) -> np.ndarray:
+        reasons = np.empty(self.scores.shape, int)
         for group in self.groups:
-            status[group.places] = group.fits.status
-        return status
+            reasons[group.places] = reasons_of(group.fits)
+        return reasons
 
     def _explain_status(self) -> str:
-        return explain_lanes(self.configs, self._status())
+        return explain_lanes(self.configs, self._reasons())
 
 
 def cross_validate(

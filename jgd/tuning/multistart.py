@@ -9,8 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jgd.descent.checks import check_key
+from jgd.descent.explain import explain
 from jgd.descent.loop import Fit
-from jgd.descent.status import Status, explain
+from jgd.descent.status import Status
 from jgd.tree import is_whole, require_number
 from jgd.tuning.run import check_lanes, lane_mesh
 from jgd.tuning.score import check_score, negative_loss, scores_of

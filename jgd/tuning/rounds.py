@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgd.descent.epoch import blank_record
 from jgd.descent.loop import Fit
@@ -43,22 +44,33 @@ def next_round(train: Callable, epochs: int, config: Any, before: Fit) -> Progra
 
 
 def joined(rounds: Sequence[Fit]) -> Fit:
-    """The rounds of fits [K] as one."""
+    """The rounds of a fit, or of fits [K], as one."""
     histories = [fits.history for fits in rounds]
+    axis = rounds[-1].status.ndim
     return rounds[-1]._replace(
         epochs=functools.reduce(jnp.add, [fits.epochs for fits in rounds]),
-        history=jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *histories),
+        history=jax.tree.map(lambda *parts: _concatenated(parts, axis), *histories),
     )
 
 
 def lengthened(fits: Fit, epochs: int) -> Fit:
-    """Fits [K] with a history of so many epochs; those that were not run are blank."""
-    more = epochs - fits.history.loss.shape[1]
+    """A fit, or fits [K], with a history of so many epochs; those that were not run are blank."""
+    axis = fits.status.ndim
+    more = epochs - fits.history.loss.shape[axis]
 
     def filled(x):
-        return jnp.concatenate([x, blank_record((len(x), more, *x.shape[2:]), x.dtype)], axis=1)
+        return _concatenated(
+            [x, blank_record((*x.shape[:axis], more, *x.shape[axis + 1 :]), x.dtype)], axis
+        )
 
     return fits._replace(history=jax.tree.map(filled, fits.history))
+
+
+def _concatenated(parts: Sequence[jax.Array], axis: int) -> jax.Array:
+    # Where the values are known NumPy does it, which compiles nothing for another number of parts.
+    if any(isinstance(part, jax.core.Tracer) for part in parts):
+        return jnp.concatenate(parts, axis)
+    return jnp.asarray(np.concatenate(parts, axis))
 
 
 def check_traced(space: Space, name: str) -> None:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jgd.descent.explain import counted, reasons_of
 from jgd.descent.loop import Fit
-from jgd.descent.status import ADVICE, Status
+from jgd.descent.status import Status
 from jgd.program import call
 from jgd.tuning.run import (
     check_lanes,
@@ -145,10 +146,10 @@ class Sweep:
 
     def explain(self) -> str:
         """How many ended in which way, where in the space, and what to do about it."""
-        status = np.empty(len(self.configs), int)
+        reasons = np.empty(len(self.configs), int)
         for group in self.groups:
-            status[group.places] = group.fits.status
-        return explain_lanes(self.configs, status)
+            reasons[group.places] = reasons_of(group.fits)
+        return explain_lanes(self.configs, reasons)
 
 
 def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int | None = None) -> Sweep:
@@ -228,20 +229,14 @@ def fit_in_groups(groups: tuple[Group, ...], place: int) -> Any:
     raise ValueError(f"place is {place!r}, but a whole number from 0 to {num - 1} is wanted.")
 
 
-def explain_lanes(configs: Space, status: np.ndarray) -> str:
+def explain_lanes(configs: Space, reasons: np.ndarray) -> str:
     """How many of the fits [K, ...] ended in which way, where in the space, and what to do about it."""
-    lines = [f"{status.size} fits:"]
-    for kind in Status:
-        lanes = status == kind
-        if lanes.any():
-            places = np.unique(np.nonzero(lanes)[0])
-            where = _where(configs, places) if len(places) < len(configs) else ""
-            lines.append(f"{lanes.sum()} {kind.name}{where}. {ADVICE[kind]}")
-    return "\n".join(lines)
+    return counted(reasons, functools.partial(_where, configs))
 
 
-def _where(configs: Space, places: np.ndarray) -> str:
-    """The range of each axis of numbers at these places, for the axes that it tells something of."""
+def _where(configs: Space, lanes: np.ndarray) -> str:
+    """The range of each axis of numbers in these lanes, for the axes that it tells something of."""
+    places = np.unique(np.nonzero(lanes)[0])
     parts = []
     for name, axis in configs.numbers().items():
         if axis.ndim > 1 or not jnp.issubdtype(axis.dtype, jnp.number):

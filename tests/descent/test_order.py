@@ -11,6 +11,7 @@ from jgd.descent.order import example_at, order, plan
 KEY = jax.random.key(0)
 
 
+@pytest.mark.exhaustive
 def test_order_is_a_permutation_for_every_length_to_5000():
     longest = 5000
     positions = jnp.arange(longest)

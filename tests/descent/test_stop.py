@@ -1,8 +1,11 @@
 """Stop tests, status codes and advice."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jgd
@@ -54,6 +57,87 @@ def test_with_a_penalty_that_has_kinks_the_proximal_gradient_is_tested():
     assert fit.status == STATUS.CONVERGED
     np.testing.assert_array_equal(fit.params["weights"], np.zeros(4))
     np.testing.assert_allclose(fit.params["bias"], np.log(share / (1 - share)), atol=1e-3)
+
+
+def halving(params, example):
+    return example["scale"] * (params - example["centre"]) ** 2
+
+
+def halved(start=1.0, scale=1.0, tolerance=1e-3, epochs=30, **options):
+    """Each epoch halves the gradient of a parabola with its minimum at 0."""
+    rows = {"scale": jnp.full(4, scale), "centre": jnp.zeros(4)}
+    stop = jgd.stop.relative_gradient_norm(tolerance)
+    rule, start = jgd.sgd(0.25 / scale), jnp.asarray(start)
+    return jgd.batch_descent(
+        jgd.objective(halving), start, rows, rule=rule, epochs=epochs, stop=stop, **options
+    )
+
+
+@pytest.mark.parametrize(("start", "scale"), [(1.0, 1.0), (1e-8, 1.0), (3e4, 1e4)])
+def test_a_relative_gradient_has_no_unit(start, scale):
+    fits = jax.vmap(lambda tolerance: halved(start, scale, tolerance))(jnp.array([0.3, 1e-3, 1e-6, 0.0]))
+    assert fits.epochs.tolist() == [3, 11, 21, 30]  # one more than the halvings to get there
+    assert fits.status.tolist() == [STATUS.CONVERGED] * 3 + [STATUS.EPOCHS_DONE]
+
+
+def test_no_gradient_at_the_start_has_converged():
+    fit = halved(start=0.0)
+    assert (fit.status, fit.epochs, fit.params) == (STATUS.CONVERGED, 1, 0.0)
+
+
+def test_a_descent_that_is_continued_keeps_its_first_gradient():
+    first = halved(epochs=6)
+    rest = halved(epochs=30, state=first.state)
+    assert (rest.status, first.epochs + rest.epochs) == (STATUS.CONVERGED, 11)
+
+
+class Impatient(NamedTuple):
+    """What a rule remembers that takes three steps and finds no other."""
+
+    count: jax.Array
+    stalled: jax.Array
+
+
+def three_steps(who=True):
+    """`who`: which of its flags the rule then sets."""
+
+    def init(params):
+        return Impatient(jnp.zeros((), int), jnp.zeros_like(who))
+
+    def update(grads, state, params=None, **extra):
+        out = state.count >= 3
+        updates = jax.tree.map(lambda g: jnp.where(out, 0, -0.1 * g), grads)
+        return updates, Impatient(state.count + 1, out & jnp.asarray(who))
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+@pytest.mark.parametrize("stop", [None, jgd.stop.plateau()])
+def test_a_rule_that_finds_no_step_has_stalled(stop):
+    fit = cases.fit(three_steps(), None, epochs=8, stop=stop)
+    assert (fit.status, fit.epochs) == (STATUS.STALLED, 4)
+    assert "found no step" in jgd.explain(fit)
+    expected = cases.fit(jgd.sgd(0.1), None, epochs=3)
+    np.testing.assert_allclose(fit.params["weights"], expected.params["weights"], rtol=1e-4)
+
+
+def test_any_word_of_a_chain_of_rules_counts_and_what_only_bears_the_name_does_not():
+    chained = optax.chain(optax.trace(0.0), three_steps(np.array([False, True])))
+
+    def loss(params, example):
+        return (params["stalled"] - example) ** 2
+
+    def descend(rule, **options):
+        start, rows = {"stalled": jnp.array(0.0)}, jnp.ones(3)
+        return jgd.batch_descent(jgd.objective(loss), start, rows, rule=rule, epochs=6, **options)
+
+    stalled = descend(chained)
+    assert stalled.status == STATUS.STALLED
+    assert "found no step" in jgd.explain(stalled)
+    assert descend(jgd.sgd(0.1, momentum=0.5)).status == STATUS.EPOCHS_DONE
+    converged = descend(chained, stop=jgd.stop.gradient_norm(1.1))
+    assert (converged.status, converged.epochs) == (STATUS.CONVERGED, 4)
+    assert descend(optax.chain(chained, optax.scale(jnp.inf))).status == STATUS.DIVERGED
 
 
 def test_plateau_waits_for_its_patience():
@@ -150,6 +234,41 @@ def test_explain_counts_lanes():
     assert "2 DIVERGED (lanes 1, 3)" in text
 
 
+def test_explain_tells_why_lanes_have_stalled():
+    def train(who, patience):
+        return cases.fit(
+            three_steps(who),
+            None,
+            epochs=8,
+            evaluate=lambda params, validation: jnp.zeros(()),
+            stop=jgd.stop.validation(patience),
+        )
+
+    fits = jax.vmap(train)(jnp.array([True, False, False]), jnp.array([99.0, 2.0, 99.0]))
+    text = jgd.explain(fits)
+    assert "1 STALLED (lanes 0). The rule found no step" in text
+    assert "1 STALLED (lanes 1). The score on validation data" in text
+    assert "1 EPOCHS_DONE (lanes 2)" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss", "stop", "sentence"),
+    [
+        (jgd.sgd(1e-7), cases.loss, jgd.stop.plateau(), "the learning rate is too small"),
+        (jgd.sgd(1e-12), cases.loss, None, "the learning rate is too small"),
+        (jgd.sgd(0.1), cases.loss, None, "If the loss is still falling"),
+        (jgd.sgd(0.1), lambda params, example: 0 * params["bias"], None, "The gradient is zero"),
+        (jgd.sgd(0.25), lambda p, example: 1 + (p["bias"] - 1) ** 2, None, "as good as converged"),
+        (jgd.sgd(0.3), lambda params, example: jnp.abs(params["bias"] - 1), None, "fell no more"),
+    ],
+)
+def test_explain_tells_what_stands_still_and_why(rule, loss, stop, sentence):
+    fit = jgd.batch_descent(
+        jgd.objective(loss), cases.params(), cases.data(), rule=rule, epochs=40, stop=stop
+    )
+    assert sentence in jgd.explain(fit), jgd.explain(fit)
+
+
 def test_explain_refuses_a_traced_fit():
     with pytest.raises(ValueError, match="outside of jit"):
         jax.jit(lambda rate: len(jgd.explain(cases.fit(jgd.sgd(rate), None))))(0.1)
@@ -161,6 +280,9 @@ def test_explain_refuses_a_traced_fit():
         (lambda: jgd.stop.gradient_norm(-1.0), "tolerance is -1.0"),
         (lambda: jgd.stop.plateau(patience=0), "patience is 0"),
         (lambda: jgd.stop.plateau(tolerance=-0.1), "tolerance is -0.1"),
+        (lambda: jgd.stop.relative_gradient_norm(1.0), "a number from 0 to below 1"),
+        (lambda: jgd.stop.relative_gradient_norm(jnp.nan), "tolerance is"),
+        (lambda: jgd.stop.relative_gradient_norm("1e-3"), "tolerance is '1e-3'"),
         (lambda: jgd.stop.gradient_norm("small"), "tolerance is 'small'"),
     ],
 )

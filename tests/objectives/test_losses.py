@@ -231,6 +231,7 @@ HUGE = {
 }
 
 
+@pytest.mark.exhaustive
 @every_loss
 @pytest.mark.parametrize("dtype", HUGE)
 def test_derivatives_are_right_where_the_prediction_is_huge(name, dtype):

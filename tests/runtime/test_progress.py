@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jgd
-from jgd.runtime import progress
+from jgd.runtime import chunks, progress
 from tests import cases
 
 ROWS = cases.data()
@@ -67,7 +67,7 @@ def interrupted_at(monkeypatch, call):
             raise KeyboardInterrupt
         return True
 
-    monkeypatch.setattr(progress, "_any_runs", any_runs)
+    monkeypatch.setattr(chunks, "any_runs", any_runs)
 
 
 def test_what_is_done_survives_an_interruption(monkeypatch):

@@ -48,18 +48,24 @@ def assert_fits_are_those_one_by_one(found):
             )
 
 
+SIDE_BY_SIDE = jgd.grid(learning_rate=RATES)
+FOLD_BY_FOLD = jgd.grid(learning_rate=np.logspace(-3, -0.5, 33))
+
+
 @pytest.mark.parametrize(
-    "space",
+    ("space", "devices"),
     [
-        jgd.grid(learning_rate=RATES),
-        jgd.grid(learning_rate=np.logspace(-3, -0.5, 33)),
-        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])), marks=EXHAUSTIVE),
-        pytest.param(jgd.grid(learning_rate=jgd.static([0.1])), marks=EXHAUSTIVE),
-        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=[1, 8]), marks=EXHAUSTIVE),
+        pytest.param(SIDE_BY_SIDE, 1, marks=EXHAUSTIVE),
+        (SIDE_BY_SIDE, 2),
+        pytest.param(FOLD_BY_FOLD, 1, marks=EXHAUSTIVE),
+        (FOLD_BY_FOLD, 2),
+        pytest.param(
+            jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])), 2, marks=EXHAUSTIVE
+        ),
+        pytest.param(jgd.grid(learning_rate=jgd.static([0.1])), 1, marks=EXHAUSTIVE),
+        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=[1, 8]), 2, marks=EXHAUSTIVE),
     ],
-    ids=["side by side", "fold by fold", "static", "no numbers", "batch sizes"],
 )
-@pytest.mark.parametrize("devices", [pytest.param(1, marks=EXHAUSTIVE), 2])
 def test_fits_and_scores_are_those_one_by_one(space, devices):
     mesh = jax.make_mesh((devices,), ("lanes",))
     assert_fits_are_those_one_by_one(validated(space, mesh=mesh))

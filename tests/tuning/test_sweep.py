@@ -49,6 +49,7 @@ def test_lanes_are_the_fits_one_by_one(axes):
     assert_lanes_are_the_fits(jgd.sweep(train, jgd.grid(**axes)), train)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("lanes", [1, 2, 3, 100])
 @pytest.mark.parametrize("devices", [1, 2])
 def test_any_number_of_lanes_at_once_gives_the_same(lanes, devices):

@@ -1,0 +1,112 @@
+"""A descent that ends when its time is up: chunks of epochs, and a look at the clock between them."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import jax
+
+from jgd.descent.checks import check_epochs
+from jgd.descent.loop import Fit, descend
+from jgd.runtime.chunks import any_runs, in_chunks
+from jgd.tree import require_number
+from jgd.tuning.rounds import joined, lengthened
+
+LONG_EPOCH = 0.1  # seconds; beside it the host's work between two chunks, some 2 ms, is nothing
+LOOKS = 8  # at the clock, at least, in the time there is; what is too short for a chunk runs one by one
+INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
+
+
+def descend_within(seconds, objective, params, data, *, epochs, **options) -> Fit:
+    """Descend as `jgd.descend` does, until the time on the clock is up.
+
+    Runs on the host: compiled chunks of epochs, each continued from the state of the one before. The
+    time counts from the call, compiling included, but one epoch is run in any case; the epoch within
+    which the time runs out is finished. Ctrl-C ends it after the running chunk, with what is done.
+
+    Args:
+      seconds: number > 0.
+      objective: from `jgd.objective`.
+      params: pytree of float arrays, where the descent starts.
+      data: pytree of arrays that share their leading axis N.
+      epochs: the most that are run, an int.
+      **options: those of `descend`.
+
+    Returns:
+      A `Fit` with a history of all `epochs`, NaN for those that were not run. Where the time was up its
+      status is EPOCHS_DONE, and its state goes on.
+
+    Raises:
+      ValueError: an argument does not fit, or is traced; the message names it and the way out.
+      KeyboardInterrupt: it was interrupted before the first epoch was done.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> fit = descend_within(60, jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]),
+    ...                      rule=jgd.sgd(0.1), epochs=50)
+    >>> int(fit.epochs), round(float(fit.params), 3)
+    (50, 2.0)
+
+    Source: chunks of a scan, because a compiled loop cannot look at a clock.
+    """
+    begun = perf_counter()
+    given = (seconds, objective, params, data, options)
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(given)):
+        raise ValueError(
+            "descend_within is traced, but it looks at the clock while it runs: call it outside of "
+            "jax.jit and jax.vmap, or use jgd.descend there."
+        )
+    end = begun + _checked_seconds(seconds)
+    check_epochs(epochs)
+    start = options.pop("state", None)
+
+    def run(length, state):
+        state = start if state is None else state
+        return descend(objective, params, data, epochs=length, state=state, **options)
+
+    fits = in_chunks(run, _lengths(end, int(epochs)))
+    fit = lengthened(joined(fits), int(epochs))
+    asked = sum(len(part.history.loss) for part in fits)
+    if asked < epochs and any_runs(fit) and perf_counter() < end:
+        warnings.warn(INTERRUPTED.format(fit.epochs, epochs), stacklevel=2)
+    return fit
+
+
+def _lengths(end: float, epochs: int) -> Iterator[int]:
+    """Epochs of each chunk, until the time is up: few lengths, for each of them is compiled.
+
+    The first epoch tells what compiling takes. What later chunks take tells how long they may be: a
+    short one takes mostly the host's time, so that they may grow more than once.
+    """
+    begun = perf_counter()
+    yield min(1, epochs)
+    compiling, left = perf_counter() - begun, epochs - 1
+    chunk, took, compiled = 1, {1: math.inf}, {1}
+    while left > 0 and perf_counter() < end:
+        begun = perf_counter()
+        length = chunk if chunk <= left and begun + took[chunk] <= end else 1
+        yield length
+        spent, left = perf_counter() - begun, left - length
+        if length in compiled:
+            took[length] = min(took[length], spent)
+            longer = _chunk(spent / length, end - perf_counter(), left, compiling)
+            if longer > chunk:
+                chunk, took[longer] = longer, longer * spent / length
+        compiled.add(length)
+
+
+def _chunk(epoch: float, seconds: float, epochs: int, compiling: float) -> int:
+    """Epochs of a longer chunk, a power of 4 that other runs will choose too; 1 where none pays."""
+    if epoch >= LONG_EPOCH or min(seconds, epochs * epoch) < 2 * compiling:
+        return 1
+    most = min(epochs, seconds / (LOOKS * max(epoch, 1e-6)))
+    return 4 ** max(math.floor(math.log(max(most, 1), 4)), 0)
+
+
+def _checked_seconds(seconds: Any) -> float:
+    number = require_number("seconds", seconds, lambda s: s > 0, "a number > 0")
+    if number.ndim:
+        raise ValueError(f"seconds is {seconds!r}, but one number > 0 is wanted.")
+    return float(number)
