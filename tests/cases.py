@@ -34,11 +34,16 @@ def marks(name, few):
 
 
 # Each rule, and each variant; every pair of them runs in test_loop.py, against the steps one by one.
+EACH_VARIANT = [pytest.param(name, marks=marks(name, ("stochastic", "traced"))) for name in VARIANTS]
 EACH_RULE = [pytest.param(rule, marks=marks(rule, ("sgd", "adam"))) for rule in RULES]
 RULES_AND_VARIANTS = [
     pytest.param(rule, "stochastic", marks=marks(rule, ("sgd", "adam"))) for rule in RULES
 ]
-RULES_AND_VARIANTS += [pytest.param("adam", variant) for variant in VARIANTS if variant != "stochastic"]
+RULES_AND_VARIANTS += [
+    pytest.param("adam", variant, marks=marks(variant, ("traced",)))
+    for variant in VARIANTS
+    if variant != "stochastic"
+]
 
 
 def loss(params, example):

@@ -40,6 +40,7 @@ def test_version_is_that_of_the_package():
     assert (result.exit_code, result.stdout) == (0, f"{jgd.__version__}\n")
 
 
+@pytest.mark.exhaustive
 def test_demo_writes_a_picture_and_prints_the_table(tmp_path):
     out = tmp_path / "curves.png"
     result = run("demo", "--out", str(out))

@@ -11,7 +11,7 @@ from tests import cases
 
 all_rules = pytest.mark.parametrize("rule", cases.EACH_RULE)
 rules_and_variants = pytest.mark.parametrize(("rule", "variant"), cases.RULES_AND_VARIANTS)
-all_variants = pytest.mark.parametrize("variant", cases.VARIANTS)
+all_variants = pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 
 
 def assert_same(a, b):

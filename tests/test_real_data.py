@@ -56,7 +56,12 @@ def test_digits_reach_95_percent_within_30_epochs():
 
 @pytest.mark.parametrize(
     ("batch_size", "rate", "epochs"),
-    [(None, 1.0, 300), (1, 0.005, 50), (32, 0.1, 100), (np.array(32), 0.1, 100)],
+    [
+        pytest.param(None, 1.0, 300, marks=pytest.mark.exhaustive),
+        (1, 0.005, 50),
+        pytest.param(32, 0.1, 100, marks=pytest.mark.exhaustive),
+        (np.array(32), 0.1, 100),
+    ],
 )
 @pytest.mark.parametrize(
     "labels", [int, *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in (bool, float))]

@@ -72,6 +72,7 @@ def test_lanes_of_penalties(variant):
     assert_lanes_are(train, RATES)
 
 
+@pytest.mark.exhaustive
 @lanes_last
 def test_lanes_of_starts(variant):
     starts = np.random.default_rng(0).normal(size=(LANES, 4))
@@ -131,6 +132,7 @@ def branching(params, example):
     return jax.lax.cond(total > 0, lambda t: t**2, lambda t: -steps * t, total)
 
 
+@pytest.mark.exhaustive
 @lanes_last
 def test_losses_with_loops_and_branches(variant):
     objective = jgd.objective(branching)
@@ -246,7 +248,7 @@ def test_a_lane_that_diverges_harms_no_other(variant, sick):
         np.testing.assert_array_equal(a[others], b[others])
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 def test_lanes_may_speak_to_each_other_by_the_name_of_their_axis(variant):
     """Three lanes that share the mean of their gradients, from one start, are one."""
     shared = optax.stateless(lambda grads, _: jax.lax.pmean(grads, "lanes"))
@@ -309,6 +311,7 @@ def test_derivatives_are_finite_differences():
     np.testing.assert_allclose(jax.jit(jax.hessian(loss))(at) @ direction, curvature, rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("variant", ["stochastic", "minibatch"])
 def test_the_derivative_by_what_a_loss_closes_over_is_a_finite_difference(variant):
     at = jnp.array([0.05, 0.1])

@@ -82,7 +82,7 @@ def test_an_epoch_visits_every_example_once(num_examples, batch_size, traced):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 @pytest.mark.parametrize(("rule", "shuffle"), [(rule, True) for rule in cases.RULES] + [("sgd", False)])
 def test_descend_makes_the_steps_of_its_order(rule, variant, shuffle):
     rule, batch_size = cases.RULES[rule](0.05), cases.VARIANTS[variant]
@@ -98,7 +98,7 @@ def test_descend_makes_the_steps_of_its_order(rule, variant, shuffle):
     )
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 def test_weights_scale_examples_and_zeros_leave_them_out(variant):
     batch_size = cases.VARIANTS[variant]
     weights = np.random.default_rng(0).choice([0.0, 0.0, 0.5, 2.0], cases.NUM_EXAMPLES)
@@ -126,7 +126,7 @@ def test_examples_of_weight_zero_are_as_if_they_were_not_there(variant):
     np.testing.assert_allclose(whole.history.loss, part.history.loss, rtol=1e-5)
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_rows_that_are_not_finite_do_no_harm_where_their_weight_is_zero(variant, bad):
     weights = np.ones(cases.NUM_EXAMPLES)
@@ -141,7 +141,7 @@ def test_rows_that_are_not_finite_do_no_harm_where_their_weight_is_zero(variant,
     jax.tree.map(np.testing.assert_array_equal, fits[0].params, fits[1].params)
 
 
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 def test_a_nan_in_the_data_ends_in_diverged_with_the_last_finite_params(variant):
     rows = cases.data()
     rows = {**rows, "x": rows["x"].at[11, 2].set(jnp.nan)}

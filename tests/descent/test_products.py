@@ -217,7 +217,10 @@ def test_arrays_of_an_outer_jit_or_vmap_may_be_closed_over():
     np.testing.assert_allclose(jax.grad(outer)(x), w.at[0].add(1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("function", [jnp.dot, of_a_custom_derivative, in_a_scan])
+@pytest.mark.parametrize(
+    "function",
+    [pytest.param(jnp.dot, marks=pytest.mark.exhaustive), of_a_custom_derivative, in_a_scan],
+)
 def test_derivatives_and_lanes_go_through(function):
     x, w = map(jnp.asarray, vectors(300))
     rewritten = with_parallel_products(function)

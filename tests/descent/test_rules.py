@@ -177,9 +177,12 @@ def test_rule_goes_into_a_chain_of_optax(name):
 @pytest.mark.parametrize(
     ("schedule", "dtype", "name"),
     [
-        *(("exponential", "float32", "momentum"), ("cosine", "float64", "momentum")),
-        *(("cosine", "float32", "adagrad"), ("exponential", "float64", "rmsprop all")),
-        *(("cosine", "float32", "adam"), ("exponential", "float64", "nadam")),
+        ("exponential", "float32", "momentum"),
+        pytest.param("cosine", "float64", "momentum", marks=pytest.mark.exhaustive),
+        pytest.param("cosine", "float32", "adagrad", marks=pytest.mark.exhaustive),
+        pytest.param("exponential", "float64", "rmsprop all", marks=pytest.mark.exhaustive),
+        pytest.param("cosine", "float32", "adam", marks=pytest.mark.exhaustive),
+        ("exponential", "float64", "nadam"),
     ],
 )
 def test_schedules_of_optax_are_followed(schedule, dtype, name):
@@ -259,10 +262,12 @@ def test_a_batch_of_another_number_is_a_loop(make, number):
     ("make", "at"),
     [
         (functools.partial(jgd.sgd, momentum=0.9, nesterov=True), 0.03),
-        (jgd.adagrad, 0.3),
+        pytest.param(jgd.adagrad, 0.3, marks=pytest.mark.exhaustive),
         (functools.partial(jgd.rmsprop, centered=True, momentum=0.5, eps=1e-3), 0.01),
-        (functools.partial(jgd.adam, nesterov=True), 0.05),
-        (lambda momentum: jgd.sgd(0.03, momentum=momentum), 0.8),
+        pytest.param(functools.partial(jgd.adam, nesterov=True), 0.05, marks=pytest.mark.exhaustive),
+        pytest.param(
+            lambda momentum: jgd.sgd(0.03, momentum=momentum), 0.8, marks=pytest.mark.exhaustive
+        ),
         (lambda b1: jgd.adam(0.05, b1=b1), 0.7),
     ],
 )

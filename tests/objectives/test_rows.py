@@ -103,7 +103,7 @@ def test_rows_over_devices_are_not_brought_together(large):
 
 @pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("variant", cases.VARIANTS)
+@pytest.mark.parametrize("variant", cases.EACH_VARIANT)
 def test_descents_over_devices_are_those_on_one(variant, weighted, kind):
     with x64():
         rows = {name: x[:36] for name, x in cases.data(dtype=jnp.float64).items()}

@@ -43,6 +43,7 @@ def test_the_first_rate_is_that_of_curvature_and_noise():
     np.testing.assert_allclose(rate, 1 / sharpness / (1 + noise / 5), rtol=1e-3)
 
 
+@pytest.mark.exhaustive
 def test_features_of_unlike_scale_get_lengths_of_their_own():
     """Raw breast cancer, whose features are 1e5 apart: what is one rate for all takes far longer."""
     x, y = load_breast_cancer(return_X_y=True)

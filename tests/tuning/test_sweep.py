@@ -36,11 +36,11 @@ def train(config):
 @pytest.mark.parametrize(
     "axes",
     [
-        {"learning_rate": RATES},
-        {"learning_rate": RATES, "momentum": [0.0, 0.9]},
-        {"learning_rate": RATES, "batch_size": [1, 8, 37]},
+        pytest.param({"learning_rate": RATES}, marks=pytest.mark.exhaustive),
+        pytest.param({"learning_rate": RATES, "momentum": [0.0, 0.9]}, marks=pytest.mark.exhaustive),
+        pytest.param({"learning_rate": RATES, "batch_size": [1, 8, 37]}, marks=pytest.mark.exhaustive),
         {"learning_rate": RATES, "batch_size": jgd.static([None, 1, 8])},
-        {"learning_rate": jgd.static([0.1, 0.01])},
+        pytest.param({"learning_rate": jgd.static([0.1, 0.01])}, marks=pytest.mark.exhaustive),
         {"learning_rate": np.logspace(-3, -1, 70)},
     ],
     ids=str,
