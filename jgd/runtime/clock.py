@@ -78,26 +78,35 @@ def _lengths(end: float, epochs: int) -> Iterator[int]:
     """Epochs of each chunk, until the time is up: few lengths, for each of them is compiled.
 
     The first epoch tells what compiling takes. What later chunks take tells how long they may be: a
-    short one takes mostly the host's time, so that they may grow more than once.
+    short one takes mostly the host's time, so that they may grow more than once. What is left at the
+    end is run in chunks as short again as it takes.
     """
     begun = perf_counter()
     yield min(1, epochs)
     compiling, left = perf_counter() - begun, epochs - 1
-    chunk, took, compiled = 1, {1: math.inf}, {1}
+    took: dict[int, float] = {}  # by a chunk of that length; its first time, with compiling, is left out
+    compiled = {1}
     while left > 0 and perf_counter() < end:
         begun = perf_counter()
-        length = chunk if chunk <= left and begun + took[chunk] <= end else 1
+        length = _best_length(took, left, end - begun, compiling)
         yield length
         spent, left = perf_counter() - begun, left - length
         if length in compiled:
-            took[length] = min(took[length], spent)
-            longer = _chunk(spent / length, end - perf_counter(), left, compiling)
-            if longer > chunk:
-                chunk, took[longer] = longer, longer * spent / length
+            took[length] = min(took.get(length, math.inf), spent)
         compiled.add(length)
 
 
-def _chunk(epoch: float, seconds: float, epochs: int, compiling: float) -> int:
+def _best_length(took: dict[int, float], left: int, seconds: float, compiling: float) -> int:
+    """That of the best pace among those that fit, or a longer one, where compiling it pays."""
+    paces = {n: spent / n for n, spent in took.items() if n <= left and spent <= seconds}
+    if not paces:
+        return 1
+    best = min(paces, key=lambda length: paces[length])
+    longer = _longest(paces[best], seconds, left, compiling)
+    return longer if longer > best and longer not in took else best
+
+
+def _longest(epoch: float, seconds: float, epochs: int, compiling: float) -> int:
     """Epochs of a longer chunk, a power of 4 that other runs will choose too; 1 where none pays."""
     if epoch >= LONG_EPOCH or min(seconds, epochs * epoch) < 2 * compiling:
         return 1

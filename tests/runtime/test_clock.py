@@ -95,6 +95,17 @@ def test_chunks_of_short_epochs_grow_until_the_host_costs_little(monkeypatch, sl
     assert sum(lengths) * 1e-6 > 0.8 * (10.0 - programs * COMPILING - sum(0.2 for _ in slow))
 
 
+def test_what_is_left_at_the_end_is_not_run_one_by_one(monkeypatch):
+    now, lengths = 0.0, []
+    monkeypatch.setattr(clock, "perf_counter", lambda: now)
+    for length in clock._lengths(60.0, 10**6):
+        now += length * 1e-6 + CALLING + (0 if length in lengths else COMPILING)
+        lengths.append(length)
+    assert sum(lengths) == 10**6
+    # One by one the epochs that no long chunk fits would take 30 seconds of the host's time.
+    assert now < 1.0 + 8 * COMPILING
+
+
 def test_with_time_enough_it_is_the_descent_and_stops_as_it(a_clock):
     lengths, _ = a_clock(0.001)
     stop = jgd.stop.relative_gradient_norm(0.05)
