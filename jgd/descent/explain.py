@@ -13,7 +13,9 @@ from jgd.wording import figure, listed
 # Reasons of STALLED that a fit can tell apart; beside these, a reason is a status.
 NO_STEP, BEST_KEPT = 4, 5
 FLAGS = {NO_STEP: "stalled", BEST_KEPT: "out_of_patience"}  # in what rules and stop tests remember
-ARRIVED = 1e-3  # of the first gradient norm: then a loss that falls no more is at its minimum
+ARRIVED = 1e-3  # of the largest gradient norm: then a loss that falls no more is at its minimum
+ROSE = 0.1  # of the loss: by less it may rise where it is noise
+TOO_SHORT = 1e-7  # of the loss: a step that promises less does not change it
 HARDLY = 0.01  # of the loss and 0.1 of the gradient norm: what fell by less has hardly moved
 AS_ROUNDING = 1e-5  # of the loss: what rose by less may not have risen
 
@@ -24,8 +26,8 @@ ADVICE = {
         "stop=jgd.stop.gradient_norm(...)."
     ),
     Status.CONVERGED: (
-        "The gradient of the objective is as small as the stop test asked for. "
-        "A lower loss wants another model, other features or a weaker penalty, not more epochs."
+        "The gradient of the objective is as small as the stop test asked for. For more digits ask for "
+        "a smaller tolerance; a much lower loss wants another model, other features or a weaker penalty."
     ),
     Status.STALLED: (
         "The loss fell no more. With single examples or small batches this is as a rule the noise "
@@ -56,6 +58,11 @@ _NOT_FINITE_AT_ONCE = (
     " It happened in the first epoch: look for NaN or infinity in the data first "
     "(jnp.isfinite(x).all())."
 )
+_NOT_FINITE_SOON = (
+    " It happened in the first epoch, though its first gradient is finite: most likely the learning "
+    "rate is far too high."
+)
+_NO_EPOCH = "No epoch was asked for, so the params are those given."
 _BROKE_AT_THE_FLOOR = (
     "The rule ceased to be finite after the gradient had all but vanished; the last finite parameters "
     "are kept, and are as good as converged. Line searches break down where the loss falls by less "
@@ -82,9 +89,19 @@ _HARDLY_MOVED = (
     "Loss and gradient are hardly smaller than at the start: the learning rate is too small (ten times "
     "as much is a good next try), or the start is on a plateau (try jgd.auto_rule or jgd.adam)."
 )
-_STOOD_STILL = "All epochs were run, but in the second half of them the loss fell no more. "
+_TOO_SHORT = (
+    "At the end the steps were too short to lower the loss, though the gradient is not small: the "
+    "learning rate, {rate}, is too small (ten times as much is a good next try), or it has decayed too "
+    "fast."
+)
+_REFUSED = (
+    "The last step was refused, since it would have raised the loss of its own batch, and the rule was "
+    "still looking for a shorter one. Run more epochs (continue with state=fit.state), or start from a "
+    "lower learning rate."
+)
+_STOOD_STILL = "All epochs were run, but at the end the loss fell no more. "
 _ARRIVED = (
-    "The loss falls no more, and the gradient is {share} of that at the start: it is as good as "
+    "The loss falls no more, and the gradient norm is {share} of the largest: it is as good as "
     "converged. To end there, pass stop=jgd.stop.relative_gradient_norm(1e-3)."
 )
 _CUT_SHORT = (
@@ -174,22 +191,23 @@ def _explain_one(fit) -> str:
     losses, norms = (np.asarray(x, float) for x in (fit.history.loss, fit.history.gradient_norm))
     headline = _headline(fit, status, epochs, losses, norms)
     ran = losses[:epochs], norms[:epochs]
-    if epochs == 0:
+    if not len(losses):
+        advice = _NO_EPOCH
+    elif epochs == 0:
         advice = ADVICE[status] + (_ENDED_BEFORE if status != Status.EPOCHS_DONE else "")
     elif status == Status.DIVERGED:
-        advice = _on_divergence(*ran) + (_BEST_BEFORE if _keeps_best(fit) else "")
+        advice = _on_divergence(*ran)
     else:
         advice = _advice(fit, status, *ran)
-    return f"{headline}\n{advice}"
-
-
-def _keeps_best(fit) -> bool:
-    return any(np.isfinite(score) for score in remembered(fit.state.stop_state, "best_score"))
+    keeps_best = any(np.isfinite(score) for score in remembered(fit.state.stop_state, "best_score"))
+    is_said = status == Status.CONVERGED or advice == ADVICE[BEST_KEPT]
+    return f"{headline}\n{advice}{_BEST_BEFORE if keeps_best and not is_said else ''}"
 
 
 def _on_divergence(losses: np.ndarray, norms: np.ndarray) -> str:
     if len(losses) == 1:
-        return ADVICE[Status.DIVERGED] + _NOT_FINITE_AT_ONCE
+        at_once = not np.isfinite(norms[0])
+        return ADVICE[Status.DIVERGED] + (_NOT_FINITE_AT_ONCE if at_once else _NOT_FINITE_SOON)
     if np.isneginf(losses[-1]):
         return _WITHOUT_END
     at_the_floor = norms[-2] < 1e-5 * norms[0]
@@ -198,25 +216,29 @@ def _on_divergence(losses: np.ndarray, norms: np.ndarray) -> str:
 
 def _advice(fit, status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
     """What to do, given the status and the record of the epochs that were run, one at least."""
-    reason = int(reasons_of(fit))
+    reason, rule_state = int(reasons_of(fit)), fit.state.rule_state
     fell = losses[0] - losses[-1]
-    size = max(abs(losses[0]), abs(losses[-1]))
-    if reason in FLAGS:
-        return ADVICE[reason]
+    stands = status == Status.STALLED or not _falls(losses)
     if norms[-1] == 0 and (norms[0] == 0 or fell <= 0):
         return _AT_REST
     if status == Status.CONVERGED:
         return ADVICE[status]
-    stands = status == Status.STALLED or not _falls(losses)
-    if stands and norms[-1] <= ARRIVED * norms[0]:
-        return _ARRIVED.format(share=figure(norms[-1] / norms[0]))
-    # A line search chooses its rate, so that no loss rises for a rate too high.
-    if stands and remembered(fit.state.rule_state, "decrease_error"):
+    if stands and norms[-1] <= ARRIVED * norms.max() and reason != BEST_KEPT:
+        return _ARRIVED.format(share=figure(norms[-1] / norms.max()))
+    # A line search of optax does not say that it found no step.
+    if reason == NO_STEP or (stands and remembered(rule_state, "decrease_error")):
         return ADVICE[NO_STEP]
-    if fell < -AS_ROUNDING * size:
+    if any(np.any(flag) for flag in flags(rule_state, "refused")):
+        return _REFUSED
+    if fell < -ROSE * max(abs(losses[0]), abs(losses[-1])):
         return _ROSE.format(what="loss")
-    if stands and fell < HARDLY * size and 0.9 * norms[0] < norms[-1] <= norms[0]:
+    if stands and _has_hardly_moved(losses, norms):
         return _HARDLY_MOVED
+    rate = figures.rate_of_sgd(rule_state)
+    if stands and rate is not None and rate * norms[-1] ** 2 < TOO_SHORT * abs(losses[-1]):
+        return _TOO_SHORT.format(rate=figure(rate))
+    if reason == BEST_KEPT:
+        return ADVICE[reason]
     # Of small batches the first loss is a mean over the first epoch, which may hide the rise. A
     # gradient that grows while the loss still falls is no fault: so begins many a network.
     if status == Status.STALLED and norms[-1] > norms[0]:
@@ -226,6 +248,11 @@ def _advice(fit, status: Status, losses: np.ndarray, norms: np.ndarray) -> str:
     if stands and status == Status.EPOCHS_DONE:
         return _STOOD_STILL + ADVICE[Status.STALLED].removeprefix("The loss fell no more. ")
     return ADVICE[status]
+
+
+def _has_hardly_moved(losses: np.ndarray, norms: np.ndarray) -> bool:
+    size = max(abs(losses[0]), abs(losses[-1]))
+    return bool(losses[0] - losses[-1] < HARDLY * size and 0.9 * norms[0] < norms[-1] <= norms[0])
 
 
 def _falls(losses: np.ndarray) -> bool:

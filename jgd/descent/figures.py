@@ -75,10 +75,22 @@ def _largest(rule_state: Any, diagnosis: Any) -> float:
 
     Momentum raises it, to less than twice of it; what is scaled by past gradients has another unit.
     """
+    sgd = _state_of_sgd(rule_state)
+    return np.inf if sgd is None else diagnosis.max_learning_rate * (1 if sgd.trace is None else 2)
+
+
+def _state_of_sgd(rule_state: Any) -> RuleState | None:
+    """The state of `jgd.sgd`, or None of another rule, in whose steps a rate may mean something else."""
     states = jax.tree.leaves(rule_state, is_leaf=lambda node: isinstance(node, RuleState))
     if len(states) != 1 or not isinstance(states[0], RuleState) or states[0].second is not None:
-        return np.inf
-    return diagnosis.max_learning_rate * (1 if states[0].trace is None else 2)
+        return None
+    return states[0]
+
+
+def rate_of_sgd(rule_state: Any) -> float | None:
+    """The learning rate of the last step of one `jgd.sgd`; None of another rule."""
+    sgd = _state_of_sgd(rule_state)
+    return None if sgd is None else float(sgd.learning_rate)
 
 
 def _good(diagnosis: Any) -> float:

@@ -259,7 +259,10 @@ def test_explain_tells_why_lanes_have_stalled():
         (jgd.sgd(0.1), cases.loss, None, "If the loss is still falling"),
         (jgd.sgd(0.1), lambda params, example: 0 * params["bias"], None, "The gradient is zero"),
         (jgd.sgd(0.25), lambda p, example: 1 + (p["bias"] - 1) ** 2, None, "as good as converged"),
+        (jgd.sgd(0.2), lambda p, example: 1 + (p["bias"] - 0.3) ** 2, None, "as good as converged"),
         (jgd.sgd(0.3), lambda params, example: jnp.abs(params["bias"] - 1), None, "fell no more"),
+        (jgd.sgd(optax.exponential_decay(0.1, 1, 0.3)), cases.loss, None, "decayed too fast"),
+        (jgd.armijo(1e30), cases.loss, None, "The last step was refused"),
     ],
 )
 def test_explain_tells_what_stands_still_and_why(rule, loss, stop, sentence):
