@@ -51,7 +51,9 @@ def armijo(
     before, so that under noise the rate goes down about as one by the number of steps.
 
     Args:
-      learning_rate: rate of the first step, a number >= 0; only a start.
+      learning_rate: rate of the first step, a number >= 0; only a start, rather too high than too low:
+        steps that are too long are refused and cut at once, while short ones grow no faster than the
+        loss of small batches shows that they may.
       decrease: share of the promise that is asked for, between 0 and 1. On a quadratic the rate comes
         to `2 (1 - decrease) / curvature`.
       memory: number of steps of the means and of the first phase; best those of an epoch.

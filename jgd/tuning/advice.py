@@ -7,12 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jgd.descent.figures import MARGIN
-from jgd.tuning.advice_on_features import of_columns, of_parted_classes, of_standardising
+from jgd.tuning.advice_on_features import (
+    hidden_by_scale,
+    of_columns,
+    of_parted_classes,
+    of_standardising,
+)
 from jgd.tuning.findings import Findings
 from jgd.tuning.pace import epochs_per_digit, momentum_for, momentum_text, rates
 from jgd.wording import count, figure, listed
 
 NO_GAIN = 1e-6  # of the loss
+ROUNDINGS = 4  # of params and of the sums of a gradient, that add up before a step is lost among them
 
 
 def sentences(found: Findings) -> list[str]:
@@ -37,10 +43,21 @@ def _bend(found: Findings) -> float:
     return max(found.curvature.largest, -found.curvature.smallest)
 
 
+def _no_gain(found: Findings, condition: float = 1.0) -> float:
+    """What is next to nothing: of the loss, and of what rounding leaves above the loss of an exact fit.
+
+    Steps end where they are no more than the rounding of params: about that far from the minimum along
+    the steepest direction, and along a flatter one farther by as much as the curvature is lower.
+    """
+    eps = ROUNDINGS * float(jnp.finfo(found.dtype).eps)
+    rounding = eps**2 * min(condition, 1 / eps) * _bend(found) * found.length**2 / 2
+    return NO_GAIN * abs(found.slope.value) + rounding
+
+
 def _is_stationary(found: Findings) -> bool:
     """Whether the best step down the gradient gains next to nothing, by the largest curvature."""
     slope, bend = found.slope, _bend(found)
-    return slope.norm == 0 or (bend > 0 and slope.norm**2 / (2 * bend) <= NO_GAIN * abs(slope.value))
+    return slope.norm == 0 or (bend > 0 and slope.norm**2 / (2 * bend) <= _no_gain(found))
 
 
 def _is_plateau(found: Findings) -> bool:
@@ -58,7 +75,7 @@ def _is_minimum(found: Findings) -> bool:
         return False
     if found.has_kinks or not curvature.is_exact:
         return slope.norm**2 / (2 * curvature.largest) <= 1e-10 * abs(slope.value)
-    return _is_stationary(found) and curvature.gain <= NO_GAIN * abs(slope.value)
+    return _is_stationary(found) and curvature.gain <= _no_gain(found, curvature.condition_number)
 
 
 def place(found: Findings) -> str:
@@ -278,6 +295,8 @@ def _of_batch_size(found: Findings) -> Iterator[str]:
 def _of_flat_directions(found: Findings) -> Iterator[str]:
     curvature = found.curvature
     if not (curvature.is_exact and curvature.is_convex and 0 < curvature.num_flat < found.num_params):
+        return
+    if hidden_by_scale(found):
         return
     is_are, them = ("is", "it") if curvature.num_flat == 1 else ("are", "them")
     yield (

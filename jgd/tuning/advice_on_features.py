@@ -17,23 +17,31 @@ FAR_APART = 1e3  # scales of features, and a mean beside its deviation
 WORTH_IT = 3  # by how many times standardising must lower the condition number
 
 
+def hidden_by_scale(found: Findings) -> bool:
+    """Whether directions are flat only beside columns of a far larger scale."""
+    return found.standard is not None and found.standard.num_flat < found.curvature.num_flat
+
+
 def of_standardising(found: Findings) -> Iterator[str]:
     if found.standard is None:
         return
     names = " and ".join(part.columns.name for part in found.features)
     before, after = found.curvature.condition_number, found.standard.condition_number
+    bound = ""
+    if hidden_by_scale(found):
+        before, bound = found.curvature.largest / found.curvature.blur, "more than "
     if not np.isfinite(after) or before < WORTH_IT * after:
         return
-    times = f", {figure(before / after)} times" if np.isfinite(before) else ""
+    times = f", {figure(before / after)} times" if np.isfinite(before) and not bound else ""
     (old, _), (new, _) = rates(found.curvature), rates(found.standard)
     if any(part.layer is None or part.layer.bias is None for part in found.features):
         how = f"Divide the columns of {names} by their standard deviations"
     else:
         how = f"Standardise {names} (jgd.features.standardize)"
     yield (
-        f"{how}: with the same predictions that lowers the condition number from {figure(before)} to "
-        f"{figure(after)}{times}, and batch descent is stable below a learning rate of {figure(new)} "
-        f"instead of {figure(old)}."
+        f"{how}: with the same predictions that lowers the condition number from {bound}"
+        f"{figure(before)} to {figure(after)}{times}, and batch descent is stable below a learning rate "
+        f"of {figure(new)} instead of {figure(old)}."
     )
 
 
@@ -63,25 +71,49 @@ def of_columns(part: Features, found: Findings) -> Iterator[str]:
             f"{figure(spread[narrow])}."
         )
     yield from _of_offset(part, found)
+    yield from _of_constants(part, found)
+    yield from _of_dependent(part, found)
+
+
+def _of_dependent(part: Features, found: Findings) -> Iterator[str]:
+    if not part.dependent:
+        return
+    name, constant = part.columns.name, " and a constant" if part.has_constant else ""
+    ways = [
+        f"column {column} from column{'s' * (len(others) > 1)} {listed(others, 3)}"
+        for column, others in part.dependent
+    ]
+    shown = "; ".join(ways[:3]) + "; ..." * (len(ways) > 3)
+    is_sample = found.num_sampled < found.num_examples
+    drawn = f" in the {found.num_sampled:,} rows drawn" if is_sample else ""
+    advice = "."  # where the loss is not linear in them they may be of use
+    if part.layer is not None:
+        advice = ". Such columns can be dropped."
+        if found.curvature.is_convex and found.curvature.num_flat:
+            advice = (
+                ", so that their weights are not determined. Drop such columns, or add a penalty "
+                "(jgd.penalties.l2)."
+            )
+    yield (
+        f"{_subject([column for column, _ in part.dependent], name)} no news{drawn}, but made of "
+        f"others{constant} ({shown}){advice}"
+    )
+
+
+def _of_constants(part: Features, found: Findings) -> Iterator[str]:
+    columns, layer = part.columns, part.layer
     constant = np.flatnonzero(columns.constant)
-    has_bias = part.layer is None or part.layer.bias is not None
-    if found.num_examples > 1 and len(constant) > (0 if has_bias else 1):
-        yield (
-            f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no "
-            f"more than a bias: {'drop' if has_bias else 'keep one and drop'} "
-            f"{'it' if len(constant) == 1 else 'them' if has_bias else 'the others'}."
-        )
-    if part.dependent:
-        pairs = [
-            f"{column} of column{'s' * (len(others) > 1)} {listed(others, 3)}"
-            for column, others in part.dependent
-        ]
-        yield (
-            f"{_subject([column for column, _ in part.dependent], columns.name)} no news, but made of "
-            f"others and a constant ({'; '.join(pairs[:3])}{'; ...' if len(pairs) > 3 else ''}), so "
-            "that their weights are not determined. Drop such columns, or add a penalty "
-            "(jgd.penalties.l2)."
-        )
+    # Without a bias, one of them is the bias.
+    if found.num_examples < 2 or len(constant) <= (layer is not None and layer.bias is None):
+        return
+    advice = ""
+    if layer is not None:
+        drop = "drop it" if len(constant) == 1 else "drop them"
+        advice = f": {drop if layer.bias is not None else 'keep one, and drop the others'}"
+    yield (
+        f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no more "
+        f"than a bias{advice}."
+    )
 
 
 def _of_offset(part: Features, found: Findings) -> Iterator[str]:

@@ -62,16 +62,23 @@ def as_numpy(leaf: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
-def dependent_columns(columns: Columns) -> list[tuple[int, list[int]]]:
-    """Columns that are a constant plus a combination of others, each with those others.
+def dependent_columns(columns: Columns, plus_constant: bool) -> list[tuple[int, list[int]]]:
+    """Columns that are a combination of others, each with those others.
 
     Every pair is compared; larger combinations are looked for up to 1024 columns, of more rows than
     columns. Each is held against the rows of the sample before it is named.
+
+    Args:
+      columns: of a leaf.
+      plus_constant: whether a combination may have a constant, too, for there is a bias to take it up.
     """
     used = np.flatnonzero(columns.deviation > 0)
     if len(columns.values) < FEWEST_ROWS or len(used) < 2:
         return []
-    standard = (columns.values[:, used] - columns.mean[used]) / columns.deviation[used]
+    standard = columns.values[:, used]
+    if plus_constant:
+        standard = standard - columns.mean[used]
+    standard = standard / np.sqrt(np.mean(np.square(standard), axis=0))
     copies = _copies(standard)
     kept = np.setdiff1d(np.arange(len(used)), list(copies))
     found = {copy: [original] for copy, original in copies.items()}

@@ -24,11 +24,13 @@ class Features(NamedTuple):
       columns: how it looks.
       layer: what multiplies it; None where the loss is not linear in it.
       dependent: columns that are a combination of others, each with those others.
+      has_constant: whether there is a bias or a constant column; True where there is no layer to tell.
     """
 
     columns: Columns
     layer: Layer | None
     dependent: list[tuple[int, list[int]]]
+    has_constant: bool
 
 
 def features_of(
@@ -64,7 +66,13 @@ def features_of(
             for columns, _ in found
             if len(columns.mean) > 1 and jnp.issubdtype(leaves[columns.place].dtype, jnp.floating)
         ]
-    return tuple(Features(columns, layer, dependent_columns(columns)) for columns, layer in found)
+    return tuple(_features(columns, layer) for columns, layer in found)
+
+
+def _features(columns: Columns, layer: Layer | None) -> Features:
+    is_level = columns.constant & (columns.mean != 0)
+    has_constant = layer is None or layer.bias is not None or bool(is_level.any())
+    return Features(columns, layer, dependent_columns(columns, has_constant), has_constant)
 
 
 def _with_floats(precise: Problem, place: int) -> Any | None:
@@ -84,7 +92,7 @@ def _with_floats(precise: Problem, place: int) -> Any | None:
 def standardised_problem(precise: Problem, features: tuple[Features, ...]) -> Problem | None:
     """The problem of the same predictions with standardised features; None where none can be."""
     params, data = precise.params, precise.data
-    for columns, layer, _ in features:
+    for columns, layer, *_ in features:
         if layer is None:
             return None  # where one is None, all are
         data = _with_floats(precise._replace(data=data), columns.place)

@@ -17,6 +17,7 @@ from jgd.tuning.surroundings import (
     Secant,
     Slope,
     curvature_at,
+    flattened,
     like,
     losses_of_examples,
     noise_at,
@@ -47,6 +48,7 @@ class Findings(NamedTuple):
       features: the leaves that are taken for features.
       parted: a class that a plane parts from the others; None where none was found.
       size: the largest norm of a leaf of params, at least 1.
+      length: the norm of the params.
       fall: how far J was seen to fall without end, and its value there; None where it was not.
       leaves: name and size of each leaf of params.
     """
@@ -66,6 +68,7 @@ class Findings(NamedTuple):
     features: tuple[Features, ...]
     parted: Parted | None
     size: float
+    length: float
     fall: tuple[float, float] | None
     leaves: tuple[tuple[str, int], ...]
 
@@ -117,6 +120,7 @@ def findings(
             features=features,
             parted=parted(problem, wide_problem, rows, index, features),
             size=max(1.0, *(float(np.linalg.norm(p)) for p in jax.tree.leaves(wide_problem.params))),
+            length=float(np.linalg.norm(flattened(wide_problem.params))),
             fall=_endless_fall(wide_problem, precise, curvature),
             leaves=tuple(zip(leaf_names("params", own.params), _sizes(own.params), strict=True)),
         )

@@ -39,11 +39,11 @@ def find_layer(losses: Callable, params: Any, data: Any, columns: Columns) -> La
       data: pytree of arrays [n, ...]: the sample.
       columns: of one of its leaves, of floats.
     """
-    trial = _drawn(params, columns)
+    trial, elsewhere = _drawn(params, columns), _moved(columns)
     wanted = losses(trial, data)
 
     def agrees(layer: Layer) -> bool:
-        moved = standardised(trial, data, columns, layer)
+        moved = standardised(trial, data, elsewhere, layer)
         same, other = losses(*moved), losses(trial, moved[1])
         return _are_close(same, wanted) and not _are_close(other, wanted)
 
@@ -99,6 +99,12 @@ def _drawn(params: Any, columns: Columns) -> Any:
         return jnp.asarray(np.asarray(p) + noise, p.dtype)
 
     return jax.tree.map(leaf, params)
+
+
+def _moved(columns: Columns) -> Columns:
+    """The columns with another mean and deviation: of standardised ones, too, the data then change."""
+    factors = np.random.default_rng(1).uniform(0.5, 2, len(columns.mean))
+    return columns._replace(mean=columns.mean + columns.deviation, deviation=columns.deviation * factors)
 
 
 def _places_of_size(params: Any, size: int) -> Iterator[tuple[int, int]]:

@@ -30,16 +30,24 @@ def test_columns_that_repeat_are_named_with_what_they_are_made_of():
     x = rng.normal(size=(60, 4)) * [1, 1e4, 1e-3, 5]
     x = np.column_stack([x, -3 * x[:, 1] + 7, x[:, 0] - x[:, 3], np.full(60, 4.0), 2 * x[:, 1]])
     found = columns(x.astype(np.float32))
-    assert dependent_columns(found) == [(4, [1]), (5, [0, 3]), (7, [1])]
+    assert dependent_columns(found, plus_constant=True) == [(4, [1]), (5, [0, 3]), (7, [1])]
     assert np.flatnonzero(found.constant).tolist() == [6]
     kept = np.delete(x, [4, 5, 6, 7], axis=1)
     assert np.linalg.matrix_rank(kept - kept.mean(axis=0)) == kept.shape[1]
 
 
+def test_without_a_bias_no_constant_makes_up_a_column():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)) + 5
+    x = np.column_stack([x, -3 * x[:, 1] + 7, x[:, 0] - x[:, 2], 2 * x[:, 1]])
+    assert dependent_columns(columns(x), plus_constant=False) == [(4, [0, 2]), (5, [1])]
+    assert dependent_columns(columns(x), plus_constant=True) == [(3, [1]), (4, [0, 2]), (5, [1])]
+
+
 def test_no_column_of_noise_is_named():
     rng = np.random.default_rng(1)
     for shape in ((60, 20), (20, 60), (5, 3)):
-        assert dependent_columns(columns(rng.normal(size=shape))) == []
+        assert dependent_columns(columns(rng.normal(size=shape)), plus_constant=True) == []
 
 
 def rows_by_columns(params, example):
@@ -103,6 +111,20 @@ def logistic(params, example):
 
 def softmax(params, example):
     return jgd.losses.softmax(jgd.models.linear.predict(params, example["x"]), example["y"])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_layer_of_standardised_features_is_found(bias):
+    def loss(params, example):
+        prediction = example["x"] @ params["weights"] + (params["bias"] if bias else 0)
+        return jgd.losses.logistic(prediction, example["y"])
+
+    x = np.random.default_rng(6).normal(size=(40, 3))
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    data = {"x": jnp.asarray(x, jnp.float32), "y": jnp.asarray(x[:, 0] > 0, jnp.float32)}
+    losses = functools.partial(losses_of_examples, jax.tree_util.Partial(loss))
+    params = {"bias": jnp.zeros(()), "weights": jnp.zeros(3)}
+    assert find_layer(losses, params, data, columns(x)) == Layer(1, 0, 0 if bias else None)
 
 
 @pytest.mark.parametrize(
