@@ -87,10 +87,10 @@ def _state_of_sgd(rule_state: Any) -> RuleState | None:
     return states[0]
 
 
-def rate_of_sgd(rule_state: Any) -> float | None:
-    """The learning rate of the last step of one `jgd.sgd`; None of another rule."""
+def rate_of_sgd(rule_state: Any) -> np.ndarray | None:
+    """The learning rates of the last steps of one or a batch of `jgd.sgd`; None of another rule."""
     sgd = _state_of_sgd(rule_state)
-    return None if sgd is None else float(sgd.learning_rate)
+    return None if sgd is None else np.asarray(sgd.learning_rate, float)
 
 
 def _good(diagnosis: Any) -> float:

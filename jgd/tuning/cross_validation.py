@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from jgd.descent.explain import reasons_of
+from jgd.descent.ending import endings_of
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import Program, call, uses
@@ -98,7 +98,9 @@ class CrossValidation:
           A list of K dicts: the values of the config, `mean` and `standard_error` of its scores,
           `score_0` and so on of the folds, and how many of its fits `diverged`.
         """
-        diverged = (self._reasons() == Status.DIVERGED).sum(axis=1)
+        diverged = np.zeros(len(self.scores), int)
+        for group in self.groups:
+            diverged[group.places] = np.sum(np.asarray(group.fits.status) == Status.DIVERGED, axis=1)
         return [
             {
                 **{name: plain(value) for name, value in self.configs.config(place).items()},
@@ -125,14 +127,11 @@ class CrossValidation:
             f"{self._explain_status()}"
         )
 
-    def _reasons(self) -> np.ndarray:
-        reasons = np.empty(self.scores.shape, int)
-        for group in self.groups:
-            reasons[group.places] = reasons_of(group.fits)
-        return reasons
-
     def _explain_status(self) -> str:
-        return explain_lanes(self.configs, self._reasons())
+        endings = np.empty(self.scores.shape, object)
+        for group in self.groups:
+            endings[group.places] = endings_of(group.fits)
+        return explain_lanes(self.configs, endings)
 
 
 def cross_validate(

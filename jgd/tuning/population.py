@@ -13,7 +13,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from jgd.descent.checks import check_key
-from jgd.descent.explain import reasons_of
+from jgd.descent.ending import endings_of
 from jgd.descent.loop import Fit, History
 from jgd.program import call
 from jgd.tree import is_whole
@@ -95,7 +95,7 @@ class Population:
         return (
             f"{members} members, {rounds} rounds: {times} one went on from another; those at the "
             f"end descend from {lines} of the start.\n"
-            f"{explain_lanes(last, reasons_of(self.fits))}"
+            f"{explain_lanes(last, endings_of(self.fits))}"
         )
 
     def _config(self, round_: int, place: int) -> dict[str, Any]:

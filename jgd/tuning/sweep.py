@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jgd.descent.explain import counted, reasons_of
+from jgd.descent.ending import endings_of
+from jgd.descent.explain import counted
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import call
@@ -146,10 +147,10 @@ class Sweep:
 
     def explain(self) -> str:
         """How many ended in which way, where in the space, and what to do about it."""
-        reasons = np.empty(len(self.configs), int)
+        endings = np.empty(len(self.configs), object)
         for group in self.groups:
-            reasons[group.places] = reasons_of(group.fits)
-        return explain_lanes(self.configs, reasons)
+            endings[group.places] = endings_of(group.fits)
+        return explain_lanes(self.configs, endings)
 
 
 def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int | None = None) -> Sweep:
@@ -229,9 +230,9 @@ def fit_in_groups(groups: tuple[Group, ...], place: int) -> Any:
     raise ValueError(f"place is {place!r}, but a whole number from 0 to {num - 1} is wanted.")
 
 
-def explain_lanes(configs: Space, reasons: np.ndarray) -> str:
+def explain_lanes(configs: Space, endings: np.ndarray) -> str:
     """How many of the fits [K, ...] ended in which way, where in the space, and what to do about it."""
-    return counted(reasons, functools.partial(_where, configs))
+    return counted(endings, functools.partial(_where, configs))
 
 
 def _where(configs: Space, lanes: np.ndarray) -> str:

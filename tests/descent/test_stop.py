@@ -272,6 +272,21 @@ def test_explain_tells_what_stands_still_and_why(rule, loss, stop, sentence):
     assert sentence in jgd.explain(fit), jgd.explain(fit)
 
 
+def test_lanes_are_told_apart_by_what_each_of_them_wants():
+    rates = jnp.array([1e-12, 1e-9, 6.0, 30.0, 60.0, jnp.inf])
+    fits = jax.vmap(lambda rule: cases.fit(rule, None, epochs=60))(jgd.sgd(rates))
+    text = jgd.explain(fits)
+    alone = [jgd.explain(cases.fit(jgd.sgd(rate), None, epochs=60)) for rate in rates]
+    for lanes, status, advice in (
+        ("0, 1", "EPOCHS_DONE", "Loss and gradient are hardly smaller"),
+        ("2", "EPOCHS_DONE", "The loss falls no more, and the gradient norm is below a thousandth"),
+        ("3, 4", "EPOCHS_DONE", "The loss is higher than at the start"),
+        ("5", "DIVERGED", "Loss, gradient or parameters ceased"),
+    ):
+        assert f"{status} (lanes {lanes}). {advice}" in text
+        assert all(advice in alone[int(lane)] for lane in lanes.split(", "))
+
+
 def test_explain_refuses_a_traced_fit():
     with pytest.raises(ValueError, match="outside of jit"):
         jax.jit(lambda rate: len(jgd.explain(cases.fit(jgd.sgd(rate), None))))(0.1)
