@@ -13,19 +13,18 @@ from jgd.tuning.advice_on_features import (
     of_parted_classes,
     of_standardising,
 )
+from jgd.tuning.advice_on_place import is_stationary, of_place, of_zero_gradients, place
 from jgd.tuning.findings import Findings
 from jgd.tuning.pace import epochs_per_digit, momentum_for, momentum_text, rates
-from jgd.wording import count, figure, listed
-
-NO_GAIN = 1e-6  # of the loss
-ROUNDINGS = 4  # of params and of the sums of a gradient, that add up before a step is lost among them
+from jgd.tuning.surroundings import Secant
+from jgd.wording import figure
 
 
 def sentences(found: Findings) -> list[str]:
     """The advice, the most important first."""
     return [
-        *_of_place(found),
-        *_of_zero_gradients(found),
+        *of_place(found),
+        *of_zero_gradients(found),
         *of_standardising(found),
         *of_parted_classes(found.parted),
         *_of_digits(found),
@@ -38,153 +37,14 @@ def sentences(found: Findings) -> list[str]:
     ]
 
 
-def _bend(found: Findings) -> float:
-    """The largest curvature, upwards or downwards."""
-    return max(found.curvature.largest, -found.curvature.smallest)
-
-
-def _no_gain(found: Findings, condition: float = 1.0) -> float:
-    """What is next to nothing: of the loss, and of what rounding leaves above the loss of an exact fit.
-
-    Steps end where they are no more than the rounding of params: about that far from the minimum along
-    the steepest direction, and along a flatter one farther by as much as the curvature is lower.
-    """
-    eps = ROUNDINGS * float(jnp.finfo(found.dtype).eps)
-    rounding = eps**2 * min(condition, 1 / eps) * _bend(found) * found.length**2 / 2
-    return NO_GAIN * abs(found.slope.value) + rounding
-
-
-def _is_stationary(found: Findings) -> bool:
-    """Whether the best step down the gradient gains next to nothing, by the largest curvature."""
-    slope, bend = found.slope, _bend(found)
-    return slope.norm == 0 or (bend > 0 and slope.norm**2 / (2 * bend) <= _no_gain(found))
-
-
-def _is_plateau(found: Findings) -> bool:
-    """Whether J all but stays the same within a distance of the size of the params."""
-    return _change_nearby(found) <= NO_GAIN * abs(found.slope.value)
-
-
-def _change_nearby(found: Findings) -> float:
-    return found.slope.norm * found.size + _bend(found) * found.size**2 / 2
-
-
-def _is_minimum(found: Findings) -> bool:
-    curvature, slope = found.curvature, found.slope
-    if not curvature.is_convex or curvature.largest <= curvature.blur:
-        return False
-    if found.has_kinks or not curvature.is_exact:
-        return slope.norm**2 / (2 * curvature.largest) <= 1e-10 * abs(slope.value)
-    return _is_stationary(found) and curvature.gain <= _no_gain(found, curvature.condition_number)
-
-
-def place(found: Findings) -> str:
-    """Where the params are: "constant", "plateau", "saddle", "minimum", or else "slope"."""
-    if found.slope.norm == 0 and _bend(found) == 0 and found.variance == 0:
-        return "constant"
-    if _is_plateau(found):
-        return "plateau"
-    if _is_minimum(found):
-        return "minimum"
-    return "saddle" if _is_stationary(found) and not found.curvature.is_convex else "slope"
-
-
-def _of_place(found: Findings) -> Iterator[str]:
-    slope, curvature, where = found.slope, found.curvature, place(found)
-    if where == "constant":
-        yield (
-            f"The loss is constant here ({slope.value:.4g}): every example has a gradient of exactly 0, "
-            "and the curvature is 0. No learning rate moves these params. Look for relu units that are "
-            "all dead, for params that the loss does not use, and for rounding, argmax or comparisons."
-        )
-    elif where == "plateau":
-        yield (
-            f"A plateau: within a distance of {figure(found.size)} of these params J changes by at most "
-            f"{figure(_change_nearby(found) / abs(slope.value))} of itself (gradient norm "
-            f"{figure(slope.norm)}, largest curvature {figure(_bend(found))}). Start elsewhere, with "
-            "smaller weights where units are saturated, or bring features to a larger scale."
-        )
-    elif where == "saddle":
-        yield (
-            f"A saddle: the gradient norm is {figure(slope.norm)}, but J curves downwards along "
-            f"{_main_leaf(found)}: by {figure(curvature.smallest)}, where the largest curvature is "
-            f"{figure(curvature.largest)}. Descent from here "
-            f"{'stays' if slope.norm == 0 else 'crawls'}. Start elsewhere: any random step leaves a "
-            "saddle, and a network wants random weights (jgd.models.mlp.init)."
-        )
-    elif where == "minimum":
-        yield _at_minimum(found)
-    if found.fall is not None:
-        distance, value = found.fall
-        yield (
-            f"J has no minimum in sight: it falls on and on, to {figure(value)} at a distance of "
-            f"{figure(distance)}. Is the sign of the loss right? If it is, add a penalty "
-            "(jgd.penalties.l2)."
-        )
-
-
 def _of_convexity(found: Findings) -> Iterator[str]:
     curvature = found.curvature
-    if not curvature.is_convex and not _is_stationary(found) and found.fall is None:
+    if not curvature.is_convex and not is_stationary(found) and found.fall is None:
         yield (
             f"J is not convex here: its curvature runs from {figure(curvature.smallest)} to "
             f"{figure(curvature.largest)}. What learning rates hold changes with the params: diagnose "
             "fit.params after some epochs."
         )
-
-
-def _at_minimum(found: Findings) -> str:
-    slope, curvature = found.slope, found.curvature
-    known = curvature.is_exact and not found.has_kinks and curvature.gain > 0
-    more = f" By its parabola J would fall by {figure(curvature.gain)} more." if known else ""
-    return (
-        f"These params are at a minimum: loss {slope.value:.4g}, gradient norm {figure(slope.norm)}, "
-        f"and no curvature below {figure(curvature.smallest_positive if not curvature.num_flat else 0)}."
-        f"{more} More epochs gain nothing."
-    )
-
-
-def _main_leaf(found: Findings) -> str:
-    """Where most of the direction of the smallest curvature lies."""
-    ends = np.cumsum([size for _, size in found.leaves])[:-1]
-    parts = np.split(np.square(found.curvature.direction), ends)
-    largest = int(np.argmax([part.sum() for part in parts]))
-    name, _ = found.leaves[largest]
-    share = 100 * parts[largest].sum()
-    return name if share > 99.5 else f"a direction that lies {share:.0f}% in {name}"
-
-
-def _of_zero_gradients(found: Findings) -> Iterator[str]:
-    """Leaves of params that do not move, while others do."""
-    if found.slope.norm == 0:
-        return
-    ends = np.cumsum([size for _, size in found.leaves])[:-1]
-    grads = np.split(found.precise.gradient, ends)
-    still = found.curvature.still
-    still = np.zeros(found.num_params, bool) if still is None else still
-    zero = [not np.any(part) for part in grads]
-    idle = [bool(part.all()) for part in np.split(still, ends)]
-    unused = [leaf for leaf, is_idle in zip(found.leaves, idle, strict=True) if is_idle]
-    stuck = [
-        (name, size)
-        for (name, size), is_zero, is_idle in zip(found.leaves, zero, idle, strict=True)
-        if is_zero and not is_idle and size > 1
-    ]
-    if stuck:
-        yield (
-            f"The gradient of {listed([name for name, _ in stuck])} is exactly 0: "
-            f"{_share(stuck, found)} do not move at first. Are these weights, or those of the next "
-            "layer, all 0? A network wants random ones (jgd.models.mlp.init)."
-        )
-    if unused:
-        yield (
-            f"Gradient and curvature of {listed([name for name, _ in unused])} are exactly 0: "
-            f"{_share(unused, found)} are not used by the loss, or lie before units that are all dead."
-        )
-
-
-def _share(leaves: list[tuple[str, int]], found: Findings) -> str:
-    return f"{sum(size for _, size in leaves):,} of {count(found.num_params, 'param')}"
 
 
 def _of_digits(found: Findings) -> Iterator[str]:
@@ -204,7 +64,7 @@ def _of_digits(found: Findings) -> Iterator[str]:
             f"{name} underflows: in it the gradient is 0; in float64 its norm is "
             f"{figure(precise.norm)}. Bring features to a larger scale, or {wider}."
         )
-    elif rounded is not None and not _is_stationary(found):
+    elif rounded is not None and not is_stationary(found):
         error = np.linalg.norm(rounded.gradient - precise.gradient)
         share = error / np.linalg.norm(precise.gradient)
         if share > 0.01:
@@ -233,13 +93,16 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
     if curvature.largest <= curvature.blur:
         yield (
             f"J does not curve upwards here (largest curvature {figure(curvature.largest)}, gradient "
-            f"norm {figure(found.slope.norm)}), as with absolute_error, quantile or hinge. No learning "
-            "rate is unstable, but a constant one ends in steps to and fro: let it decay "
-            "(optax.cosine_decay_schedule)."
+            f"norm {figure(found.slope.norm)}), so that no learning rate can be told to be stable. With "
+            "kinks (absolute_error, quantile, hinge) a constant one ends in steps to and fro: let it "
+            "decay (optax.cosine_decay_schedule). Where J curves farther on (huber), diagnose the "
+            "params of a fit after some epochs, or take jgd.auto_rule."
         )
         return
     largest, best = rates(curvature)
-    if not np.isfinite(curvature.condition_number):
+    if found.parted is not None:
+        choice = "it may rise as the loss falls, for the curvature goes with it"
+    elif not np.isfinite(curvature.condition_number):
         choice = f"1 / sharpness, {figure(best)}, is a first choice"
     elif best < MARGIN * largest:
         choice = f"the best constant one is {figure(best)}"
@@ -249,12 +112,19 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         f"Learning rate: batch descent is stable below {figure(largest)} (2 / sharpness "
         f"{figure(curvature.largest)}); {choice}."
     )
-    if found.secant is not None and found.secant.rate * curvature.largest < 0.99:
+    secant = _steeper_secant(found)
+    if secant is not None:
         yield (
             f"But J is no parabola here: over a step of 1 / sharpness, {figure(1 / curvature.largest)}, "
-            f"its gradient changes as if the sharpness were {figure(found.secant.curvature)}, be it for "
-            f"kinks (hinge, relu) or for a curvature that grows. Begin with {figure(found.secant.rate)}."
+            f"its gradient changes as if the sharpness were {figure(secant.curvature)}, be it for "
+            f"kinks (hinge, relu) or for a curvature that grows. Begin with {figure(secant.rate)}."
         )
+
+
+def _steeper_secant(found: Findings) -> Secant | None:
+    """That of a step which sees more curvature than the sharpness; None where J is about a parabola."""
+    secant = found.secant
+    return secant if secant is not None and secant.rate * found.curvature.largest < 0.99 else None
 
 
 def _of_condition(found: Findings) -> Iterator[str]:
@@ -265,11 +135,13 @@ def _of_condition(found: Findings) -> Iterator[str]:
     momentum, rate = momentum_for(curvature)
     plain, heavy = (math.ceil(epochs) for epochs in epochs_per_digit(condition))
     bound = "" if curvature.is_exact else "at least "
+    rule = f"jgd.sgd({figure(rate).replace(',', '')}, momentum={momentum_text(momentum)})"
+    if _steeper_secant(found) is not None:
+        rule = f"momentum {momentum_text(momentum)}"
     yield (
-        f"Condition number {bound}{figure(condition)}: with the curvature as it is here, each digit of "
-        f"the loss costs batch descent {bound}{_epochs(plain)} at the best constant rate, and "
-        f"{bound}{_epochs(heavy)} with jgd.sgd({figure(rate).replace(',', '')}, "
-        f"momentum={momentum_text(momentum)})."
+        f"Condition number {bound}{figure(condition)}: were the curvature everywhere as it is here, "
+        f"each digit of the loss would cost batch descent {bound}{_epochs(plain)} at the best constant "
+        f"rate, and {bound}{_epochs(heavy)} with {rule}."
     )
 
 
@@ -278,7 +150,7 @@ def _epochs(number: int) -> str:
 
 
 def _of_batch_size(found: Findings) -> Iterator[str]:
-    if found.num_examples < 2 or found.variance == 0 or _is_stationary(found):
+    if found.num_examples < 2 or found.variance == 0 or is_stationary(found):
         return
     scale = found.variance / found.slope.norm**2
     if scale >= found.num_examples:
@@ -299,8 +171,8 @@ def _of_flat_directions(found: Findings) -> Iterator[str]:
     if hidden_by_scale(found):
         return
     is_are, them = ("is", "it") if curvature.num_flat == 1 else ("are", "them")
+    cure = "" if found.parted is not None else " An l2 penalty would make the minimum one point."
     yield (
         f"{curvature.num_flat:,} of {found.num_params:,} directions {is_are} flat: nothing is won or "
-        f"lost along {them}, and the condition number leaves {them} out. An l2 penalty would make the "
-        "minimum one point."
+        f"lost along {them}, and the condition number leaves {them} out.{cure}"
     )

@@ -10,11 +10,12 @@ from jgd.descent.order import order
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import check_objective
 from jgd.tree import is_whole, strong
-from jgd.tuning.advice import place, sentences
+from jgd.tuning.advice import sentences
+from jgd.tuning.advice_on_place import place
 from jgd.tuning.findings import Findings, findings
 from jgd.tuning.hessian import Problem, num_params_of
 from jgd.tuning.pace import momentum_for, rates
-from jgd.tuning.soundness import label_troubles, sound_rows, unsound_params
+from jgd.tuning.soundness import label_troubles, same_everywhere, sound_rows, unsound_params
 from jgd.wording import count, figure
 
 
@@ -134,12 +135,12 @@ def diagnose(
     """
     problem = _checked(objective, params, data, weights, key, sample)
     nothing = Diagnosis(num_params=num_params_of(problem.params))
-    troubles = unsound_params(problem.params)
-    if troubles:
-        return nothing._replace(advice=tuple(troubles))
     rows, unsound = sound_rows(problem)
-    places, wrong_labels = np.flatnonzero(rows), label_troubles(problem)
+    places, troubles = np.flatnonzero(rows), unsound_params(problem.params)
     nothing = nothing._replace(num_examples=len(places))
+    if troubles:
+        return nothing._replace(advice=(*troubles, *unsound))
+    wrong_labels = label_troubles(problem)
     if wrong_labels or not len(places):
         return nothing._replace(advice=(*wrong_labels, *unsound))
     index = places
@@ -148,7 +149,7 @@ def diagnose(
     found = findings(problem, rows, index, key)
     if isinstance(found, list):
         return nothing._replace(num_sampled=len(index), advice=(*unsound, *found))
-    return _of_findings(found, (*unsound, *sentences(found)))
+    return _of_findings(found, (*unsound, *sentences(found), *same_everywhere(problem, rows)))
 
 
 def _checked(objective, params, data, weights, key, sample) -> Problem:

@@ -72,7 +72,10 @@ def sound_rows(problem: Problem) -> tuple[np.ndarray, list[str]]:
         if num_left
         else "No row is without, so nothing else can be measured."
     )
-    cure = "Fill them (say, with the median of the column), or give their rows the weight 0."
+    cure = (
+        "Drop columns that hold nothing else, fill the others (say, with the median of the column), or "
+        "give the rows the weight 0."
+    )
     return sound, [f"{s} {cure}" for s in sentences[:-1]] + [f"{sentences[-1]} {cure} {rest}"]
 
 
@@ -84,6 +87,23 @@ def _holds_nan(name: str, bad: np.ndarray) -> str:
         where = f"{'column' if len(columns) == 1 else 'columns'} {listed(list(columns))}, {where}"
     num = int(bad.sum())
     return f"{name} holds {count(num, 'number')} that {_are(num)} NaN or infinite ({where})."
+
+
+def same_everywhere(problem: Problem, rows: np.ndarray) -> list[str]:
+    """A sentence for each leaf [N] with one value in all rows that count: such are no labels."""
+    num = int(rows.sum())
+    leaves = jax.tree.leaves(problem.data)
+    sentences = []
+    for name, leaf in zip(leaf_names("data", problem.data), leaves, strict=True):
+        if leaf.ndim != 1 or num < 2 or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            continue
+        values = as_numpy(leaf)[rows]
+        if np.all(values == values[0]):
+            sentences.append(
+                f"{name} is {values[0]:g} in all {num:,} rows. If it is what is to be predicted, there "
+                "is nothing to learn."
+            )
+    return sentences
 
 
 def _are(number: int) -> str:

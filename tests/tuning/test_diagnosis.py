@@ -1,5 +1,7 @@
 """The numbers of a diagnosis against NumPy and real runs; its sentences on what goes wrong."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,6 +130,27 @@ def test_places_where_descent_does_not_move_are_known(name):
         assert words in found.advice[0]
 
 
+@pytest.mark.parametrize(("bend", "advice"), [(-0.5, "Descent leaves it by itself"), (-0.02, "needs")])
+def test_how_long_descent_stays_at_a_saddle_is_told(bend, advice):
+    arguments = {"bend": (1.0, bend), "pull": (0.0, 1e-5)}
+    sentence = place(**arguments).advice[0]
+    assert advice in sentence
+    foretold = int(re.search(r"some (\d+) epochs", sentence)[1])
+    data = {**{name: jnp.asarray([x]) for name, x in arguments.items()}, "height": jnp.ones(1)}
+    fit = jgd.batch_descent(BOWL, jnp.zeros(2), data, rule=jgd.sgd(1.0), epochs=1000)
+    left = int(np.argmax(np.asarray(fit.history.loss) < 0.99))
+    assert left == pytest.approx(foretold, rel=0.05, abs=1)
+
+
+def test_far_from_where_a_loss_curves_no_learning_rate_is_called_stable():
+    def loss(params, example):
+        return jgd.losses.huber(1.0)(params, example)
+
+    found = jgd.diagnose(jgd.objective(loss), jnp.array(100.0), jnp.arange(3.0), key=KEY)
+    assert found.max_learning_rate == np.inf
+    assert any("no learning rate can be told to be stable" in sentence for sentence in found.advice)
+
+
 def test_a_fit_without_residuals_is_at_a_minimum_though_its_loss_is_rounding():
     loss, params, data, _ = problems.least_squares()
     data = {"x": data["x"], "y": data["x"] @ jnp.array([1.0, -2.0, 0.5, 3.0])}
@@ -229,6 +252,7 @@ def test_nan_everywhere_or_in_the_params_leaves_nothing_to_measure():
     assert "No row is without" in found.advice[0]
     found = place(bend=(1.0, 1.0), params=(jnp.nan, 0.0))
     assert "1 of 2 numbers is NaN" in found.advice[0]
+    assert "3 examples" in found.explain()
     assert np.isnan(found.sharpness)
     assert "nothing can be measured" in found.explain()
 
@@ -256,6 +280,13 @@ def test_labels_that_the_loss_does_not_know_are_a_sentence():
     data = {"x": data["x"], "y": jnp.where(data["y"], 1, -1)}
     found = jgd.diagnose(jgd.objective(loss), params, data, key=KEY)
     assert "labels run from -1 to 1" in found.advice[0]
+
+
+def test_labels_that_are_all_the_same_are_seen():
+    loss, params, data, _ = problems.logistic_regression()
+    data = {"x": data["x"], "y": jnp.ones_like(data["y"])}
+    found = jgd.diagnose(jgd.objective(loss), params, data, key=KEY)
+    assert "data['y'] is 1 in all" in found.advice[-1]
 
 
 def many(params, example):
