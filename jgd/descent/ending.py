@@ -1,5 +1,6 @@
 """How fits ended, and what to do about it: a sentence for each way."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -152,12 +153,13 @@ def endings_of(fits) -> np.ndarray:
     """The `Ending` on each fit, an array of the shape of the batch, () of one fit."""
     shape = np.shape(fits.status)
     losses, norms = (np.asarray(x, float) for x in (fits.history.loss, fits.history.gradient_norm))
-    losses, norms = (x.reshape(-1, x.shape[-1]) for x in (losses, norms))
+    num = math.prod(shape)
+    losses, norms = (x.reshape(num, x.shape[-1]) for x in (losses, norms))
     rule_state, stop_state = fits.state.rule_state, fits.state.stop_state
 
     def any_of(values) -> np.ndarray:
-        found = [np.asarray(value).reshape(len(losses), -1).any(axis=1) for value in values]
-        return np.any([np.zeros(len(losses), bool), *found], axis=0)
+        found = [np.asarray(value).reshape(num, -1).any(axis=1) for value in values]
+        return np.any([np.zeros(num, bool), *found], axis=0)
 
     rate = rate_of_sgd(rule_state)
     of_each = zip(
@@ -168,12 +170,12 @@ def endings_of(fits) -> np.ndarray:
         any_of(flags(rule_state, "stalled")),
         any_of(flags(rule_state, "refused")),
         any_of([np.ones_like(x) for x in remembered(rule_state, "decrease_error")]),
-        np.broadcast_to(np.nan if rate is None else rate.ravel(), len(losses)),
+        np.broadcast_to(np.nan if rate is None else rate.ravel(), num),
         any_of(flags(stop_state, "out_of_patience")),
         any_of([np.isfinite(score) for score in remembered(stop_state, "best_score")]),
         strict=True,
     )
-    endings = np.empty(len(losses), object)
+    endings = np.empty(num, object)
     for lane, (status, epochs, loss, norm, *rest) in enumerate(of_each):
         run = _Run(Status(int(status)), len(loss), loss[:epochs], norm[:epochs], *rest)
         endings[lane] = Ending(run.status, _advice(run))

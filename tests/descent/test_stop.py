@@ -287,6 +287,12 @@ def test_lanes_are_told_apart_by_what_each_of_them_wants():
         assert all(advice in alone[int(lane)] for lane in lanes.split(", "))
 
 
+def test_no_epoch_is_no_fault():
+    assert "No epoch was asked for" in jgd.explain(cases.fit(jgd.sgd(0.1), None, epochs=0))
+    none = jax.vmap(lambda rule: cases.fit(rule, None, epochs=0))(jgd.sgd(jnp.ones(3)))
+    assert "3 EPOCHS_DONE (lanes 0, 1, 2). No epoch was asked for" in jgd.explain(none)
+
+
 def test_explain_refuses_a_traced_fit():
     with pytest.raises(ValueError, match="outside of jit"):
         jax.jit(lambda rate: len(jgd.explain(cases.fit(jgd.sgd(rate), None))))(0.1)
