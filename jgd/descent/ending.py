@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jgd.descent.figures import rate_of_sgd
+from jgd.descent.figures import is_sgd, learning_rate
 from jgd.descent.rule import flags, remembered
 from jgd.descent.status import Status
 
@@ -94,6 +94,15 @@ _REFUSED = (
     "still looking for a shorter one. Run more epochs (continue with state=fit.state), or start from a "
     "lower learning rate."
 )
+_RATE_OF_ZERO = (
+    "The learning rate was 0 at the end, so that the params stood still: give one above 0, or a "
+    "schedule that decays less. jgd.polyak takes 0 where the loss is not above its minimum: lower that, "
+    "or pass minimum=None to have it estimated."
+)
+_RATE_OF_NAN = (
+    "The learning rate is NaN, with which no step can be taken; the params are those given. Look where "
+    "it was computed, such as in a schedule that divides by 0."
+)
 _STOOD_STILL = "All epochs were run, but at the end the loss fell no more. "
 _ARRIVED = (
     "The loss falls no more, and the gradient norm is below a thousandth of its largest: it is as good "
@@ -132,7 +141,8 @@ class _Run(NamedTuple):
       has_no_step: whether the rule says that it found none.
       is_refused: whether the last step was.
       is_search: whether the rule is a line search of optax.
-      rate: of the last step; NaN where a rule does not step by its rate times the gradient.
+      rate: of the last step; infinite where the rule does not tell it.
+      is_sgd: whether a step is the rate times the gradient, but for momentum.
       is_impatient: whether the score on validation data rose no more.
       has_best: whether the params returned are those of the best score.
     """
@@ -145,6 +155,7 @@ class _Run(NamedTuple):
     is_refused: bool
     is_search: bool
     rate: float
+    is_sgd: bool
     is_impatient: bool
     has_best: bool
 
@@ -161,7 +172,7 @@ def endings_of(fits) -> np.ndarray:
         found = [np.asarray(value).reshape(num, -1).any(axis=1) for value in values]
         return np.any([np.zeros(num, bool), *found], axis=0)
 
-    rate = rate_of_sgd(rule_state)
+    rate = learning_rate(rule_state)
     of_each = zip(
         np.ravel(fits.status),
         np.ravel(fits.epochs),
@@ -170,7 +181,8 @@ def endings_of(fits) -> np.ndarray:
         any_of(flags(rule_state, "stalled")),
         any_of(flags(rule_state, "refused")),
         any_of([np.ones_like(x) for x in remembered(rule_state, "decrease_error")]),
-        np.broadcast_to(np.nan if rate is None else rate.ravel(), num),
+        np.broadcast_to(np.inf if rate is None else rate.ravel(), num),
+        [is_sgd(rule_state)] * num,
         any_of(flags(stop_state, "out_of_patience")),
         any_of([np.isfinite(score) for score in remembered(stop_state, "best_score")]),
         strict=True,
@@ -189,14 +201,17 @@ def _advice(run: _Run) -> str:
     if not len(run.losses):
         return ADVICE[run.status] + (_ENDED_BEFORE if run.status != Status.EPOCHS_DONE else "")
     if run.status == Status.DIVERGED:
-        return _on_divergence(run.losses, run.norms) + ("" if is_said else _BEST_BEFORE)
+        return _on_divergence(run) + ("" if is_said else _BEST_BEFORE)
     advice = _on_end(run)
     return advice + ("" if is_said or advice == _BEST_KEPT else _BEST_BEFORE)
 
 
-def _on_divergence(losses: np.ndarray, norms: np.ndarray) -> str:
+def _on_divergence(run: _Run) -> str:
+    losses, norms = run.losses, run.norms
     if len(losses) == 1:
         at_once = not np.isfinite(norms[0])
+        if not at_once and np.isnan(run.rate):
+            return _RATE_OF_NAN
         return ADVICE[Status.DIVERGED] + (_NOT_FINITE_AT_ONCE if at_once else _NOT_FINITE_SOON)
     if np.isneginf(losses[-1]):
         return _WITHOUT_END
@@ -222,10 +237,12 @@ def _on_end(run: _Run) -> str:
         return _REFUSED
     if fell < -ROSE * size:
         return _ROSE.format(what="loss")
+    if stands and run.rate == 0:
+        return _RATE_OF_ZERO
     least, most = 0.9 * norms[0], (1 + AS_ROUNDING) * norms[0]
     if stands and fell < HARDLY * size and least < norms[-1] <= most:
         return _HARDLY_MOVED
-    if stands and run.rate * norms[-1] ** 2 < TOO_SHORT * abs(losses[-1]):
+    if stands and run.is_sgd and run.rate * norms[-1] ** 2 < TOO_SHORT * abs(losses[-1]):
         return _TOO_SHORT
     if status == Status.STALLED and run.is_impatient:
         return _BEST_KEPT

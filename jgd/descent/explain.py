@@ -7,7 +7,6 @@ import numpy as np
 
 from jgd.descent import figures
 from jgd.descent.ending import Ending, endings_of
-from jgd.descent.rule import remembered
 from jgd.descent.status import Status
 from jgd.wording import listed
 
@@ -87,7 +86,7 @@ def _headline(fit) -> str:
     if epochs:
         parts.append(f"loss {losses[0]:.4g} -> {losses[epochs - 1]:.4g}")
         parts.append(f"gradient norm {norms[epochs - 1]:.3g}")
-    rate = remembered(fit.state.rule_state, "learning_rate")
-    if len(rate) == 1:
-        parts.append(f"learning rate {float(rate[0]):.3g}")
+    rate = figures.learning_rate(fit.state.rule_state)
+    if rate is not None:
+        parts.append(f"learning rate {float(rate):.3g}")
     return f"{parts[0]}: {', '.join(parts[1:])}." if parts[1:] else f"{parts[0]}."

@@ -40,7 +40,7 @@ def of_fit(status: str, fell: bool, rule_state: Any, diagnosis: Any) -> str:
       rule_state: of the fit.
       diagnosis: from `jgd.diagnose`.
     """
-    rate = _learning_rate(rule_state)
+    rate = learning_rate(rule_state)
     parts = [
         *_of_rate(status, fell, rate, _largest(rule_state, diagnosis), diagnosis),
         *(_of_pace(rate, rule_state, diagnosis) if status in ("EPOCHS_DONE", "STALLED") else ()),
@@ -51,7 +51,7 @@ def of_fit(status: str, fell: bool, rule_state: Any, diagnosis: Any) -> str:
 
 def of_fits(statuses: np.ndarray, rule_state: Any, diagnosis: Any) -> str:
     """How many of a batch of fits have a learning rate that is not stable, and what became of these."""
-    rates = _learning_rate(rule_state)
+    rates = learning_rate(rule_state)
     largest = _largest(rule_state, diagnosis)
     if rates is None or np.shape(rates) != np.shape(statuses) or not np.isfinite(largest):
         return ""
@@ -64,8 +64,8 @@ def of_fits(statuses: np.ndarray, rule_state: Any, diagnosis: Any) -> str:
     )
 
 
-def _learning_rate(rule_state: Any) -> Any:
-    """The learning rates that the rule carries, or None where it does not carry one."""
+def learning_rate(rule_state: Any) -> Any:
+    """The learning rates of the last steps of one fit or a batch, or None where the rule tells none."""
     found = remembered(rule_state, "learning_rate")
     return np.asarray(found[0], float) if len(found) == 1 else None
 
@@ -87,10 +87,9 @@ def _state_of_sgd(rule_state: Any) -> RuleState | None:
     return states[0]
 
 
-def rate_of_sgd(rule_state: Any) -> np.ndarray | None:
-    """The learning rates of the last steps of one or a batch of `jgd.sgd`; None of another rule."""
-    sgd = _state_of_sgd(rule_state)
-    return None if sgd is None else np.asarray(sgd.learning_rate, float)
+def is_sgd(rule_state: Any) -> bool:
+    """Whether it is of `jgd.sgd`, whose step is its rate times the gradient, or times momentum."""
+    return _state_of_sgd(rule_state) is not None
 
 
 def _good(diagnosis: Any) -> float:

@@ -23,7 +23,7 @@ RANGES: dict[str, tuple[Callable, str]] = {
     "initial_accumulator_value": (lambda x: x >= 0, "a number >= 0"),
     "decrease": (lambda x: (x > 0) & (x < 1), "a number between 0 and 1"),
     "memory": (lambda x: x >= 1, "a number of steps >= 1"),
-    "minimum": (lambda x: ~np.isnan(x), "a number, or None to have it estimated,"),
+    "minimum": (np.isfinite, "a finite number, or None to have it estimated,"),
     "damping": (lambda x: x > 0, "a number > 0"),
 }
 

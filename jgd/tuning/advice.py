@@ -100,6 +100,16 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         )
         return
     largest, best = rates(curvature)
+    stable = f"stable below {figure(largest)} (2 / sharpness {figure(curvature.largest)})"
+    secant = _steeper_secant(found)
+    if secant is not None:
+        yield (
+            f"Learning rate: here batch descent is {stable}, but J is no parabola: over a step of "
+            f"1 / sharpness, {figure(1 / curvature.largest)}, its gradient changes as if the sharpness "
+            f"were {figure(secant.curvature)}, be it for kinks (hinge, relu) or for a curvature that "
+            f"grows. Begin with {figure(secant.rate)}."
+        )
+        return
     if found.parted is not None:
         choice = "it may rise as the loss falls, for the curvature goes with it"
     elif not np.isfinite(curvature.condition_number):
@@ -108,17 +118,7 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         choice = f"the best constant one is {figure(best)}"
     else:
         choice = f"the best constant one is just below; {figure(MARGIN * largest)} leaves a margin"
-    yield (
-        f"Learning rate: batch descent is stable below {figure(largest)} (2 / sharpness "
-        f"{figure(curvature.largest)}); {choice}."
-    )
-    secant = _steeper_secant(found)
-    if secant is not None:
-        yield (
-            f"But J is no parabola here: over a step of 1 / sharpness, {figure(1 / curvature.largest)}, "
-            f"its gradient changes as if the sharpness were {figure(secant.curvature)}, be it for "
-            f"kinks (hinge, relu) or for a curvature that grows. Begin with {figure(secant.rate)}."
-        )
+    yield f"Learning rate: batch descent is {stable}; {choice}."
 
 
 def _steeper_secant(found: Findings) -> Secant | None:

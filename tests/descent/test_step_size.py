@@ -269,6 +269,7 @@ def on_kinks(rule):
         (lambda: jgd.barzilai_borwein("fast"), "barzilai_borwein: learning_rate is 'fast'"),
         (lambda: jgd.barzilai_borwein(len), "barzilai_borwein: learning_rate is a schedule"),
         (lambda: jgd.polyak(jnp.nan), "polyak: minimum is nan"),
+        (lambda: jgd.polyak(jnp.inf), "polyak: minimum is inf, but a finite number"),
         (lambda: jgd.polyak(damping=0), "polyak: damping is 0"),
         (lambda: jgd.polyak(learning_rate=len), "polyak: learning_rate is a schedule"),
         (lambda: cases.fit(jgd.armijo(), jnp.array(8)), "batch_size is an array"),

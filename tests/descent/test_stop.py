@@ -226,7 +226,7 @@ def test_explain_tells_a_line_search_that_broke_down_at_the_floor(floor, advice)
 
 
 def test_explain_counts_lanes():
-    rates = jnp.array([0.1, jnp.inf, 0.1, jnp.nan])
+    rates = jnp.array([0.1, jnp.inf, 0.1, jnp.inf])
     lanes = jax.vmap(lambda rule: cases.fit(rule, None))(jgd.sgd(rates))
     text = jgd.explain(lanes)
     assert text.startswith("4 fits:")
@@ -263,6 +263,9 @@ def test_explain_tells_why_lanes_have_stalled():
         (jgd.sgd(0.3), lambda params, example: jnp.abs(params["bias"] - 1), None, "fell no more"),
         (jgd.sgd(optax.exponential_decay(0.1, 1, 0.3)), cases.loss, None, "decayed too fast"),
         (jgd.armijo(1e30), cases.loss, None, "The last step was refused"),
+        (jgd.adam(0.0), cases.loss, None, "The learning rate was 0 at the end"),
+        (jgd.polyak(1e3), cases.loss, None, "not above its minimum: lower that"),
+        (jgd.adam(jnp.nan), cases.loss, None, "The learning rate is NaN"),
     ],
 )
 def test_explain_tells_what_stands_still_and_why(rule, loss, stop, sentence):
