@@ -54,8 +54,8 @@ def armijo(
       learning_rate: rate of the first step, a number >= 0; only a start, rather too high than too low:
         steps that are too long are refused and cut at once, while short ones grow no faster than the
         loss of small batches shows that they may.
-      decrease: share of the promise that is asked for, between 0 and 1. On a quadratic the rate comes
-        to `2 (1 - decrease) / curvature`.
+      decrease: share of the promise that is asked for, between 0 and 1. On a quadratic a step at
+        `2 (1 - decrease) / curvature` has just that.
       memory: number of steps of the means and of the first phase; best those of an epoch.
       scale: pytree like the params, or None: steps go along `scale * g`, for params of unlike
         curvature. With a penalty that has kinks, None.

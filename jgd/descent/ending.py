@@ -77,9 +77,9 @@ _ROSE = (
     "(a tenth is a good next try), or bring the features to one scale (jgd.features.standardize)."
 )
 _AT_REST = (
-    "The gradient is zero, so that no rule moves from here: it is a minimum, a saddle or a plateau, and "
-    "jgd.diagnose(objective, fit.params, data, key=key) tells which. If it is no minimum, start "
-    "elsewhere; if the loss is the same everywhere, see whether it uses the params."
+    "The gradient is zero, so that batch descent does not move from here: it is a minimum, a saddle or "
+    "a plateau, and jgd.diagnose(objective, fit.params, data, key=key) tells which. If it is no "
+    "minimum, start elsewhere; if the loss is the same everywhere, see whether it uses the params."
 )
 _HARDLY_MOVED = (
     "Loss and gradient are hardly smaller than at the start: the learning rate is too small (ten times "
@@ -104,7 +104,7 @@ _RATE_OF_NAN = (
     "it was computed, such as in a schedule that divides by 0."
 )
 _STOOD_STILL = "All epochs were run, but at the end the loss fell no more. "
-_ARRIVED = (
+AS_GOOD = (
     "The loss falls no more, and the gradient norm is below a thousandth of its largest: it is as good "
     "as converged. To end there, pass stop=jgd.stop.relative_gradient_norm(1e-3)."
 )
@@ -229,7 +229,7 @@ def _on_end(run: _Run) -> str:
     if status == Status.CONVERGED:
         return ADVICE[status]
     if stands and norms[-1] <= ARRIVED * norms.max() and not run.is_impatient:
-        return _ARRIVED
+        return AS_GOOD
     # A line search of optax does not say that it found no step.
     if (status == Status.STALLED and run.has_no_step) or (stands and run.is_search):
         return _NO_STEP

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jgd.descent import figures
-from jgd.descent.ending import Ending, endings_of
+from jgd.descent.ending import AS_GOOD, Ending, endings_of
 from jgd.descent.status import Status
 from jgd.wording import listed
 
@@ -45,7 +45,7 @@ def explain(fit, diagnosis=None) -> str:
         text = f"{_headline(fit)}\n{endings.item().advice}"
     else:
         text = counted(endings, _numbers_of_lanes)
-    return text if diagnosis is None else "\n".join([text, *_in_numbers(fit, diagnosis)])
+    return text if diagnosis is None else "\n".join([text, *_in_numbers(fit, endings, diagnosis)])
 
 
 def counted(endings: np.ndarray, where: Callable) -> str:
@@ -63,19 +63,28 @@ def _numbers_of_lanes(lanes: np.ndarray) -> str:
     return f" (lanes {listed(np.flatnonzero(lanes).tolist(), 8)})"
 
 
-def _in_numbers(fit, diagnosis) -> list[str]:
+def _in_numbers(fit, endings, diagnosis) -> list[str]:
     """What the diagnosis adds: one paragraph, or none."""
     figures.check_diagnosis(diagnosis)
-    status = np.asarray(fit.status)
-    names = np.array([kind.name for kind in Status])[status]
-    rule_state = fit.state.rule_state
-    if status.ndim == 0:
-        losses = np.asarray(fit.history.loss, float)[: int(fit.epochs)]
-        fell = len(losses) > 0 and bool(losses[-1] < losses[0])
-        text = figures.of_fit(str(names), fell, rule_state, diagnosis)
+    if endings.ndim == 0:
+        text = figures.of_fit(_course(fit, endings.item(), diagnosis), diagnosis)
     else:
-        text = figures.of_fits(names, rule_state, diagnosis)
+        names = np.array([kind.name for kind in Status])[np.asarray(fit.status)]
+        text = figures.of_fits(names, fit.state.rule_state, diagnosis)
     return [text] * bool(text)
+
+
+def _course(fit, ending: Ending, diagnosis) -> figures.Course:
+    losses = np.asarray(fit.history.loss, float)[: int(fit.epochs)]
+    fell = len(losses) > 0 and bool(losses[-1] < losses[0])
+    return figures.Course(
+        status=ending.status.name,
+        fell=fell,
+        arrived=ending.advice.startswith(AS_GOOD),
+        left=fell and bool(abs(diagnosis.loss - losses[0]) < abs(diagnosis.loss - losses[-1])),
+        in_batches=fit.state.key is not None,  # that of their order
+        rule_state=fit.state.rule_state,
+    )
 
 
 def _headline(fit) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,12 +12,14 @@ from jgd.descent.rules import RuleState
 from jgd.wording import figure
 
 MARGIN = 0.9  # of the largest stable learning rate: how close to it one may go
+CLOSE = 1.2  # times a good learning rate: what is closer to it differs by chance
 TOO_SMALL = 0.1  # of the best learning rate
 IMMOBILE = {  # places where a descent does not move, and what to do there
     "constant": "no example has a gradient; look for dead units, and for params that the loss does not "
     "use",
     "plateau": "start elsewhere, or bring the features to a larger scale",
     "saddle": "start elsewhere; any random step leaves it",
+    "maximum": "start elsewhere; any random step leaves it, if the sign of the loss is right",
     "minimum": "more epochs gain nothing",
 }
 
@@ -31,29 +33,44 @@ def check_diagnosis(diagnosis: Any) -> None:
         )
 
 
-def of_fit(status: str, fell: bool, rule_state: Any, diagnosis: Any) -> str:
-    """What a diagnosis adds to the advice on one fit, as text; empty where it has nothing to add.
+class Course(NamedTuple):
+    """How one fit went.
 
-    Args:
+    Attributes:
       status: its name.
       fell: whether the loss is lower than at the start.
+      arrived: whether the gradient has all but vanished.
+      left: whether the params have left those of the diagnosis for lower ones.
+      in_batches: whether its steps were of a few examples each.
       rule_state: of the fit.
-      diagnosis: from `jgd.diagnose`.
     """
-    rate = learning_rate(rule_state)
+
+    status: str
+    fell: bool
+    arrived: bool
+    left: bool
+    in_batches: bool
+    rule_state: Any
+
+
+def of_fit(course: Course, diagnosis: Any) -> str:
+    """What a diagnosis adds to the advice on one fit, as text; empty where it has nothing to add."""
+    is_slow = course.status in ("EPOCHS_DONE", "STALLED") and not course.arrived
     parts = [
-        *_of_rate(status, fell, rate, _largest(rule_state, diagnosis), diagnosis),
-        *(_of_pace(rate, rule_state, diagnosis) if status in ("EPOCHS_DONE", "STALLED") else ()),
-        *_of_place(status, diagnosis),
+        *_of_rate(course, diagnosis),
+        *(_of_pace(course, diagnosis) if is_slow else ()),
+        *_of_place(course, diagnosis),
     ]
     return " ".join(parts)
 
 
 def of_fits(statuses: np.ndarray, rule_state: Any, diagnosis: Any) -> str:
     """How many of a batch of fits have a learning rate that is not stable, and what became of these."""
-    rates = learning_rate(rule_state)
-    largest = _largest(rule_state, diagnosis)
-    if rates is None or np.shape(rates) != np.shape(statuses) or not np.isfinite(largest):
+    sgd = _constant_sgd(rule_state)
+    if sgd is None or np.shape(sgd.learning_rate) != np.shape(statuses):
+        return ""
+    rates, largest = np.asarray(sgd.learning_rate, float), _largest(sgd, diagnosis)
+    if not np.isfinite(largest):
         return ""
     above = rates > largest
     return (
@@ -70,13 +87,9 @@ def learning_rate(rule_state: Any) -> Any:
     return np.asarray(found[0], float) if len(found) == 1 else None
 
 
-def _largest(rule_state: Any, diagnosis: Any) -> float:
-    """The largest stable learning rate of the rule; infinite where it cannot be told.
-
-    Momentum raises it, to less than twice of it; what is scaled by past gradients has another unit.
-    """
-    sgd = _state_of_sgd(rule_state)
-    return np.inf if sgd is None else diagnosis.max_learning_rate * (1 if sgd.trace is None else 2)
+def _largest(sgd: RuleState, diagnosis: Any) -> float:
+    """The largest stable learning rate: momentum raises it, to less than twice of it."""
+    return diagnosis.max_learning_rate * (1 if sgd.trace is None else 2)
 
 
 def _state_of_sgd(rule_state: Any) -> RuleState | None:
@@ -85,6 +98,12 @@ def _state_of_sgd(rule_state: Any) -> RuleState | None:
     if len(states) != 1 or not isinstance(states[0], RuleState) or states[0].second is not None:
         return None
     return states[0]
+
+
+def _constant_sgd(rule_state: Any) -> RuleState | None:
+    """The same, and None where a schedule counts steps, whose last rate tells little of the run."""
+    sgd = _state_of_sgd(rule_state)
+    return None if sgd is None or sgd.num_steps is not None else sgd
 
 
 def is_sgd(rule_state: Any) -> bool:
@@ -96,49 +115,61 @@ def _good(diagnosis: Any) -> float:
     return min(diagnosis.best_learning_rate, MARGIN * diagnosis.max_learning_rate)
 
 
-def _of_rate(status: str, fell: bool, rate: Any, largest: float, diagnosis: Any) -> Iterator[str]:
-    if rate is None or not np.isfinite(largest) or status == "CONVERGED":
+def _of_rate(course: Course, diagnosis: Any) -> Iterator[str]:
+    status, sgd = course.status, _constant_sgd(course.rule_state)
+    if sgd is None or status == "CONVERGED" or not np.isfinite(diagnosis.max_learning_rate):
         return
-    good, plain = _good(diagnosis), diagnosis.max_learning_rate
+    rate, good, largest = float(sgd.learning_rate), _good(diagnosis), _largest(sgd, diagnosis)
+    has_momentum, better = sgd.trace is not None, f"a good constant one is {figure(good)}"
+    if course.in_batches:
+        better = f"a good constant one of batch descent is {figure(good)}, of small batches a lower one"
     if rate > largest:
-        which = "" if largest == plain else ", whatever the momentum"
+        which = ", whatever the momentum" if has_momentum else ""
         yield (
             f"The learning rate {figure(rate)} is {figure(rate / largest)} times the largest stable one "
-            f"of the diagnosis, {figure(largest)}{which}; a good constant one is {figure(good)}."
+            f"of the diagnosis, {figure(largest)}{which}; {better}."
         )
-        if fell and status != "DIVERGED":
+        if course.fell and status != "DIVERGED":
             yield (
                 "That the loss fell all the same shows that the curvature is lower elsewhere: diagnose "
                 "fit.params."
             )
-    elif status == "DIVERGED" and rate <= plain:
+    elif status == "DIVERGED" and CLOSE * good < rate <= diagnosis.max_learning_rate:
+        yield (
+            f"The learning rate {figure(rate)} is {figure(rate / good)} times as high as the diagnosis "
+            f"would have it: {better}."
+        )
+    elif status == "DIVERGED" and rate <= diagnosis.max_learning_rate:
         yield (
             f"The learning rate {figure(rate)} is below the largest stable one of the diagnosis, "
-            f"{figure(plain)}, so look elsewhere: NaN in the data, single examples in small batches "
-            "that pull harder than the mean, or a curvature that grows on the way."
+            f"{figure(diagnosis.max_learning_rate)}, so look elsewhere: NaN in the data, single "
+            "examples in small batches that pull harder than the mean, or a curvature that grows on the "
+            "way."
         )
-    elif largest == plain and rate < TOO_SMALL * good:
+    elif 0 < rate < TOO_SMALL * good and not (has_momentum or course.in_batches or course.arrived):
         yield (
             f"The learning rate {figure(rate)} is {figure(good / rate)} times smaller than a good "
             f"constant one of batch descent, {figure(good)}."
         )
 
 
-def _of_pace(rate: Any, rule_state: Any, diagnosis: Any) -> Iterator[str]:
+def _of_pace(course: Course, diagnosis: Any) -> Iterator[str]:
     condition, after = diagnosis.condition_number, diagnosis.standardized_condition_number
     if diagnosis.place in IMMOBILE:
         return
-    if np.isfinite(condition) and condition >= 10 and not diagnosis.separable:
+    sgd = _constant_sgd(course.rule_state)
+    is_told = np.isfinite(condition) and condition >= 10 and not diagnosis.separable
+    if is_told and sgd is not None and sgd.trace is None and not course.in_batches:
         smallest, good = diagnosis.sharpness / condition, _good(diagnosis)
-        yours = ""
-        if _largest(rule_state, diagnosis) == diagnosis.max_learning_rate and rate < good / 2:
-            yours = f", and {figure(_steps_per_digit(float(rate) * smallest))} at {figure(rate)}"
+        rate, yours = float(sgd.learning_rate), ""
+        if 0 < rate < good / 2:
+            yours = f", and {figure(_steps_per_digit(rate * smallest))} at {figure(rate)}"
         yield (
             f"At condition number {figure(condition)} each digit of the loss costs about "
             f"{figure(_steps_per_digit(good * smallest))} steps at the learning rate "
             f"{figure(good)}{yours}."
         )
-    if condition >= 3 * after:
+    if np.isfinite(after) and condition >= 3 * after:
         times = f"{figure(condition / after)} times, " if np.isfinite(condition) else ""
         yield (
             f"Standardised features (jgd.features.standardize) would lower the condition number {times}"
@@ -151,16 +182,15 @@ def _steps_per_digit(shrinkage: float) -> float:
     return math.ceil(math.log(10) / (-2 * math.log1p(-min(shrinkage, 0.999))))
 
 
-def _of_place(status: str, diagnosis: Any) -> Iterator[str]:
+def _of_place(course: Course, diagnosis: Any) -> Iterator[str]:
+    status = course.status
     if diagnosis.separable and status != "DIVERGED":
         yield (
             "The classes are separable, so there is no minimum: loss and gradient fall for ever, and "
             "the weights grow. Add a penalty, such as jgd.penalties.l2(1e-3)."
         )
-    elif status in ("EPOCHS_DONE", "STALLED") and diagnosis.place in IMMOBILE:
-        where = {"constant": "where the loss is constant"}.get(
-            diagnosis.place, f"at a {diagnosis.place}"
-        )
+    elif status in ("EPOCHS_DONE", "STALLED") and diagnosis.place in IMMOBILE and not course.left:
+        where = {"constant": "where the loss is flat"}.get(diagnosis.place, f"at a {diagnosis.place}")
         yield (
             f"The params of the diagnosis are {where} (gradient norm {figure(diagnosis.gradient_norm)}, "
             f"curvature from {figure(diagnosis.smallest_curvature)} to {figure(diagnosis.sharpness)}): "

@@ -40,7 +40,8 @@ def polyak(minimum=0.0, learning_rate=jnp.inf, damping=1.0) -> optax.GradientTra
       damping: number > 0; 1/2 is the longest step that is safe for a convex function.
 
     Returns:
-      A rule; with a known minimum equal to `optax.polyak_sgd(learning_rate, 1 / damping, minimum)`.
+      A rule; with a known minimum and damping 1 equal to `optax.polyak_sgd(learning_rate, 1, minimum)`,
+      whose scaling is not damping: it multiplies what the bound has left.
 
     Raises:
       ValueError: a number is out of its range; the learning rate is a schedule.

@@ -51,6 +51,11 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
             f"weights have shape {np.shape(weights)} and data has {num_examples} examples, but one "
             f"weight for each example, shape ({num_examples},), is wanted."
         )
+    dtype = getattr(weights, "dtype", None) or np.asarray(weights).dtype
+    if dtype.kind in "OUSMmc":
+        raise ValueError(
+            f"weights have dtype {dtype}, but real numbers are wanted, one for each example."
+        )
     if not isinstance(weights, jax.core.Tracer) and not np.any(np.asarray(weights) != 0):
         raise ValueError(
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
@@ -70,6 +75,10 @@ def check_params(params: Any) -> None:
     leaves = jax.tree_util.tree_leaves_with_path(params)
     if not leaves:
         raise ValueError(f"params is {params!r}, which holds no array, so there is nothing to learn.")
+    if not sum(np.size(leaf) for _, leaf in leaves):
+        raise ValueError(
+            "params hold 0 numbers, so there is nothing to learn. Have the data no columns left?"
+        )
     for path, leaf in leaves:
         name = "params" + jax.tree_util.keystr(path)
         dtype = getattr(leaf, "dtype", None)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.objectives.objective import loss_dtype
 from jgd.program import call, trace
 
 # demand: (are the targets right, given the number of classes; what the loss wants, and the way out)
@@ -82,6 +83,7 @@ def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
     Marks within a nested `jit` are found, those within branches, loops and `jax.checkpoint` are not.
     """
     params = jax.tree.unflatten(treedef, [jnp.zeros(s.shape, s.dtype) for s in shapes])
+    loss_dtype(loss, params, data)  # raises where the loss is no scalar
     names: list[tuple[str, int]] = []
 
     def targets_of(example):

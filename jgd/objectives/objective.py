@@ -20,6 +20,7 @@ from jax.tree_util import Partial
 from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
 from jgd.objectives.rows import Layout, counted_rows, row_layout, rows_per_block
+from jgd.program import WANTS_A_VALUE
 from jgd.tree import as_partial, select, strong
 
 
@@ -110,8 +111,9 @@ def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> 
 
 @jax.jit
 def _value(objective, params, data, weights):
+    dtype = loss_dtype(objective.loss, params, data)
     total, count = loss_sum(objective.loss, params, data, weights)
-    mean = (total / jnp.maximum(count, 1)).astype(loss_dtype(objective.loss, params, data))
+    mean = (total / jnp.maximum(count, 1)).astype(dtype)
     return mean + penalty_value(objective, params)
 
 
@@ -158,9 +160,10 @@ def value_and_gradient(
 
 @functools.partial(jax.jit, static_argnames=("block", "layout"))
 def _value_and_gradient(objective, params, data, weights, *, block, layout):
+    dtype = loss_dtype(objective.loss, params, data)
     total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block, layout)
     penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
-    mean = (total / count).astype(loss_dtype(objective.loss, params, data))
+    mean = (total / count).astype(dtype)
     mean_grads = mean_like(grads, count, params)
     return mean + penalty, jax.tree.map(jnp.add, mean_grads, penalty_grads)
 
@@ -287,9 +290,15 @@ def wide(dtype):
 
 
 def loss_dtype(loss: Partial, params: Any, data: Any):
-    """The dtype that the loss of one example has."""
+    """The dtype that the loss of one example has; ValueError where it is no float scalar."""
     example = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), data)
-    return _checked(jax.eval_shape(loss, params, example)).dtype
+    try:
+        return _checked(jax.eval_shape(loss, params, example)).dtype
+    except WANTS_A_VALUE as error:
+        raise ValueError(
+            "loss wants the value of a number where it is traced, as if, float() and NumPy do. Keep to "
+            "jax.numpy, jnp.where and jax.lax.cond."
+        ) from error
 
 
 def _checked(losses, batch_axes: int = 0):

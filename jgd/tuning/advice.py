@@ -16,8 +16,9 @@ from jgd.tuning.advice_on_features import (
 from jgd.tuning.advice_on_place import is_stationary, of_place, of_zero_gradients, place
 from jgd.tuning.findings import Findings
 from jgd.tuning.pace import epochs_per_digit, momentum_for, momentum_text, rates
-from jgd.tuning.surroundings import Secant
 from jgd.wording import figure
+
+STRAIGHT = 1e-3  # of the gradient: if as much of it lies along flat directions, J is no parabola
 
 
 def sentences(found: Findings) -> list[str]:
@@ -26,7 +27,7 @@ def sentences(found: Findings) -> list[str]:
         *of_place(found),
         *of_zero_gradients(found),
         *of_standardising(found),
-        *of_parted_classes(found.parted),
+        *(of_parted_classes(found.parted) if found.fall is None else ()),
         *_of_digits(found),
         *_of_convexity(found),
         *_of_learning_rate(found),
@@ -52,7 +53,10 @@ def _of_digits(found: Findings) -> Iterator[str]:
     limits, name = jnp.finfo(found.dtype), jnp.dtype(found.dtype).name
     rounded, precise = found.rounded, found.precise
     wider = "turn on float64 (jax.config.update('jax_enable_x64', True))"
+    if limits.bits < 32:
+        wider = "convert the params to float32"
     condition, largest = found.curvature.condition_number, found.curvature.largest
+    bound = _bound(found)
     if rounded is not None and not np.isfinite(rounded.norm + rounded.value):
         yield (
             f"{name} overflows: in it the loss or the gradient is not finite; in float64 the loss is "
@@ -80,15 +84,15 @@ def _of_digits(found: Findings) -> Iterator[str]:
         )
     if np.isfinite(condition) and condition > 1 / limits.eps:
         yield (
-            f"The condition number {figure(condition)} is beyond the {figure(1 / limits.eps)} that "
-            f"{name} resolves (1 / eps): along the flattest directions steps drown in rounding. Lower "
-            f"it by standardising, fewer features or a penalty, or {wider}."
+            f"The condition number is {bound}{figure(condition)}, beyond the {figure(1 / limits.eps)} "
+            f"that {name} resolves (1 / eps): along the flattest directions steps drown in rounding. "
+            f"Lower it by standardising, fewer features or a penalty, or {wider}."
         )
 
 
 def _of_learning_rate(found: Findings) -> Iterator[str]:
     curvature = found.curvature
-    if found.fall is not None or place(found) in ("constant", "plateau"):
+    if found.fall is not None or place(found) in ("constant", "plateau", "maximum"):
         return
     if curvature.largest <= curvature.blur:
         yield (
@@ -101,7 +105,7 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
         return
     largest, best = rates(curvature)
     stable = f"stable below {figure(largest)} (2 / sharpness {figure(curvature.largest)})"
-    secant = _steeper_secant(found)
+    secant = found.steeper
     if secant is not None:
         yield (
             f"Learning rate: here batch descent is {stable}, but J is no parabola: over a step of "
@@ -121,12 +125,6 @@ def _of_learning_rate(found: Findings) -> Iterator[str]:
     yield f"Learning rate: batch descent is {stable}; {choice}."
 
 
-def _steeper_secant(found: Findings) -> Secant | None:
-    """That of a step which sees more curvature than the sharpness; None where J is about a parabola."""
-    secant = found.secant
-    return secant if secant is not None and secant.rate * found.curvature.largest < 0.99 else None
-
-
 def _of_condition(found: Findings) -> Iterator[str]:
     curvature = found.curvature
     condition = curvature.condition_number
@@ -134,15 +132,20 @@ def _of_condition(found: Findings) -> Iterator[str]:
         return
     momentum, rate = momentum_for(curvature)
     plain, heavy = (math.ceil(epochs) for epochs in epochs_per_digit(condition))
-    bound = "" if curvature.is_exact else "at least "
+    bound = _bound(found)
     rule = f"jgd.sgd({figure(rate).replace(',', '')}, momentum={momentum_text(momentum)})"
-    if _steeper_secant(found) is not None:
+    if found.steeper is not None:
         rule = f"momentum {momentum_text(momentum)}"
     yield (
         f"Condition number {bound}{figure(condition)}: were the curvature everywhere as it is here, "
         f"each digit of the loss would cost batch descent {bound}{_epochs(plain)} at the best constant "
         f"rate, and {bound}{_epochs(heavy)} with {rule}."
     )
+
+
+def _bound(found: Findings) -> str:
+    """What the condition number is where smaller eigenvalues were not found or drown in rounding."""
+    return "" if found.curvature.is_exact and not hidden_by_scale(found) else "at least "
 
 
 def _epochs(number: int) -> str:
@@ -168,11 +171,17 @@ def _of_flat_directions(found: Findings) -> Iterator[str]:
     curvature = found.curvature
     if not (curvature.is_exact and curvature.is_convex and 0 < curvature.num_flat < found.num_params):
         return
-    if hidden_by_scale(found):
+    if hidden_by_scale(found) or found.has_kinks:  # such a penalty decides where the loss does not
         return
+    if curvature.pull > STRAIGHT * found.slope.norm:
+        return
+    flat = "flat"
     is_are, them = ("is", "it") if curvature.num_flat == 1 else ("are", "them")
     cure = "" if found.parted is not None else " An l2 penalty would make the minimum one point."
+    if found.num_sampled < found.num_examples:
+        flat = f"flat on the {found.num_sampled:,} examples drawn"
+        cure = " Rarer examples may tell more: raise sample."
     yield (
-        f"{curvature.num_flat:,} of {found.num_params:,} directions {is_are} flat: nothing is won or "
+        f"{curvature.num_flat:,} of {found.num_params:,} directions {is_are} {flat}: nothing is won or "
         f"lost along {them}, and the condition number leaves {them} out.{cure}"
     )

@@ -89,7 +89,7 @@ def _of_dependent(part: Features, found: Findings) -> Iterator[str]:
     advice = "."  # where the loss is not linear in them they may be of use
     if part.layer is not None:
         advice = ". Such columns can be dropped."
-        if found.curvature.is_convex and found.curvature.num_flat:
+        if found.curvature.is_convex and found.curvature.num_flat and not found.has_kinks:
             advice = (
                 ", so that their weights are not determined. Drop such columns, or add a penalty "
                 "(jgd.penalties.l2)."
@@ -103,16 +103,18 @@ def _of_dependent(part: Features, found: Findings) -> Iterator[str]:
 def _of_constants(part: Features, found: Findings) -> Iterator[str]:
     columns, layer = part.columns, part.layer
     constant = np.flatnonzero(columns.constant)
-    # Without a bias, one of them is the bias.
-    if found.num_examples < 2 or len(constant) <= (layer is not None and layer.bias is None):
+    kept = ""
+    if layer is not None and layer.bias is None:
+        serves = constant[columns.mean[constant] != 0][:1]
+        constant = np.setdiff1d(constant, serves)
+        kept = "".join(f", and column {column} is one" for column in serves)
+    if found.num_examples < 2 or not len(constant):
         return
-    advice = ""
-    if layer is not None:
-        drop = "drop it" if len(constant) == 1 else "drop them"
-        advice = f": {drop if layer.bias is not None else 'keep one, and drop the others'}"
+    drop = "drop it" if len(constant) == 1 else "drop them"
+    advice = "" if layer is None else f": {drop}"
     yield (
         f"{_subject(constant, columns.name)} constant. What is the same for all examples can do no more "
-        f"than a bias{advice}."
+        f"than a bias{kept}{advice}."
     )
 
 

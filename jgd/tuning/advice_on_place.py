@@ -52,27 +52,35 @@ def _is_minimum(found: Findings) -> bool:
         return False
     if found.has_kinks or not curvature.is_exact:
         return slope.norm**2 / (2 * curvature.largest) <= 1e-10 * abs(slope.value)
-    return is_stationary(found) and curvature.gain <= _no_gain(found, curvature.condition_number)
+    rounding = ROUNDINGS * float(jnp.finfo(found.dtype).eps) * _bend(found) * found.length
+    return (
+        is_stationary(found)
+        and curvature.gain <= _no_gain(found, curvature.condition_number)
+        and curvature.pull <= rounding
+    )
 
 
 def place(found: Findings) -> str:
-    """Where the params are: "constant", "plateau", "saddle", "minimum", or else "slope"."""
+    """Where the params are: "constant", "plateau", "minimum", "maximum", "saddle", or else "slope"."""
     if found.slope.norm == 0 and _bend(found) == 0 and found.variance == 0:
         return "constant"
     if _is_plateau(found):
         return "plateau"
     if _is_minimum(found):
         return "minimum"
-    return "saddle" if is_stationary(found) and not found.curvature.is_convex else "slope"
+    if not is_stationary(found) or found.curvature.is_convex:
+        return "slope"
+    return "maximum" if found.curvature.largest < -found.curvature.blur else "saddle"
 
 
 def of_place(found: Findings) -> Iterator[str]:
     slope, curvature, where = found.slope, found.curvature, place(found)
     if where == "constant":
         yield (
-            f"The loss is constant here ({slope.value:.4g}): every example has a gradient of exactly 0, "
-            "and the curvature is 0. No learning rate moves these params. Look for relu units that are "
-            "all dead, for params that the loss does not use, and for rounding, argmax or comparisons."
+            f"The loss is flat here ({slope.value:.4g}): every example has a gradient of exactly 0, and "
+            "the curvature is 0. No learning rate moves these params. If it should, look for relu units "
+            "that are all dead, for params that the loss does not use, and for rounding, argmax or "
+            "comparisons."
         )
     elif where == "plateau":
         yield (
@@ -87,6 +95,11 @@ def of_place(found: Findings) -> Iterator[str]:
             f"{_main_leaf(found)}: by {figure(curvature.smallest)}, where the largest curvature is "
             f"{figure(curvature.largest)}. {_way_out(found)}"
         )
+    elif where == "maximum":
+        yield (
+            f"A maximum: the gradient norm is {figure(slope.norm)}, and J curves downwards everywhere, "
+            f"by {figure(curvature.largest)} or more. {_way_out(found)}"
+        )
     elif where == "minimum":
         yield _at_minimum(found)
     if found.fall is not None:
@@ -99,22 +112,22 @@ def of_place(found: Findings) -> Iterator[str]:
 
 
 def _way_out(found: Findings) -> str:
-    """How long batch descent of 1 / sharpness would stay at the saddle.
+    """How long batch descent at the rate 1 / L, L the largest curvature of any sign, would stay there.
 
     Along the direction of the smallest curvature c, a step multiplies the gradient g by 1 + |c| / L; J
     has then fallen by g² / 2 |c|.
     """
     curvature = found.curvature
     pull, bend = abs(found.precise.gradient @ curvature.direction), -curvature.smallest
-    stays = "stays"
+    stays, rate = "stays", f"a learning rate of {figure(1 / _bend(found))}"
     if pull > 0:
         far = max(math.sqrt(2 * bend * LEFT * abs(found.slope.value)) / pull, 1.0)
         epochs = max(math.ceil(math.log(far) / math.log1p(bend / _bend(found))), 1)
         if epochs <= SOON:
-            return f"Descent leaves it by itself, at 1 / sharpness after some {count(epochs, 'epoch')}."
-        stays = f"needs some {figure(epochs)} epochs at 1 / sharpness to leave it"
+            return f"Descent leaves it by itself, at {rate} after some {count(epochs, 'epoch')}."
+        stays = f"needs some {figure(epochs)} epochs at {rate} to leave it"
     return (
-        f"Descent from here {stays}. Start elsewhere: any random step leaves a saddle, and a network "
+        f"Descent from here {stays}. Start elsewhere: any random step leaves it, and a network "
         "wants random weights (jgd.models.mlp.init)."
     )
 
@@ -147,9 +160,9 @@ def of_zero_gradients(found: Findings) -> Iterator[str]:
     ends = np.cumsum([size for _, size in found.leaves])[:-1]
     grads = np.split(found.precise.gradient, ends)
     still = found.curvature.still
-    still = np.zeros(found.num_params, bool) if still is None else still
+    still = np.zeros(found.num_params, bool) if still is None else still & (found.variances == 0)
     zero = [not np.any(part) for part in grads]
-    idle = [bool(part.all()) for part in np.split(still, ends)]
+    idle = [part.size > 0 and bool(part.all()) for part in np.split(still, ends)]
     unused = [leaf for leaf, is_idle in zip(found.leaves, idle, strict=True) if is_idle]
     stuck = [
         (name, size)

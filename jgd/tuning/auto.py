@@ -118,7 +118,9 @@ def _numbers(problem: Problem, key, *, batch_size):
         scale = unravel(plain.astype(flat.dtype))
     noise = jnp.sum(plain * variances) / jnp.sum(plain * jnp.square(grads))
     if batch_size is not None:
-        rate = rate / (1 + jnp.nan_to_num(noise, nan=0.0) / batch_size)
+        # A mean over n gradients is known to the variance / n: it may be 0 by chance.
+        noise = jnp.minimum(jnp.nan_to_num(noise, nan=0.0), jnp.maximum(moments.num, 1))
+        rate = rate / (1 + noise / batch_size)
     return rate, scale
 
 

@@ -107,10 +107,8 @@ def _copies(standard: np.ndarray) -> dict[int, int]:
 
 def _combinations(standard: np.ndarray) -> dict[int, np.ndarray]:
     """Column -> the earlier ones of which it is a combination."""
-    num_rows, num_columns = standard.shape
-    some_rows = standard[:: max(1, num_rows // (2 * num_columns))]
-    triangle = np.linalg.qr(some_rows, mode="r")
-    is_new = np.abs(np.diagonal(triangle)) > TOLERANCE * np.sqrt(len(some_rows))
+    triangle = np.linalg.qr(standard, mode="r")
+    is_new = np.abs(np.diagonal(triangle)) > TOLERANCE * np.sqrt(len(standard))
     found = {}
     for column in np.flatnonzero(~is_new):
         others = np.flatnonzero(is_new[:column])

@@ -8,7 +8,7 @@ import numpy as np
 from jgd.descent.checks import check_key
 from jgd.descent.order import order
 from jgd.objectives.checks import check_data, check_params, checked_weights
-from jgd.objectives.objective import check_objective
+from jgd.objectives.objective import check_objective, loss_dtype
 from jgd.tree import is_whole, strong
 from jgd.tuning.advice import sentences
 from jgd.tuning.advice_on_place import place
@@ -30,7 +30,8 @@ class Diagnosis(NamedTuple):
       max_learning_rate: 2 / sharpness, up to which batch descent is stable near a minimum;
         infinite where nothing curves upwards.
       best_learning_rate: the best constant one of batch descent, 2 / (largest + smallest) eigenvalue;
-        1 / sharpness where J is not convex or the smallest is not known.
+        1 / sharpness where J is not convex or the smallest is not known; a lower one to begin with
+        where a step of that rate meets more curvature.
       condition_number: largest by smallest eigenvalue, without those that are 0; infinite where J curves
         downwards, or the smallest is not known.
       momentum: that fits the condition number k, ((sqrt(k) - 1) / (sqrt(k) + 1))², of `jgd.sgd`.
@@ -39,7 +40,7 @@ class Diagnosis(NamedTuple):
       num_flat: number of eigenvalues that are 0.
       noise_scale: the critical batch size, a number of examples; infinite where the gradient is 0.
       feature_scale_ratio: largest by smallest standard deviation of a feature.
-      place: "minimum", "saddle", "plateau", "constant" (no gradient, no
+      place: "minimum", "maximum", "saddle", "plateau", "constant" (no gradient, no
         curvature), "slope", or "unknown" where nothing could be measured.
       separable: whether a plane was found that parts the classes, so that there is no minimum. False is
         no proof of the contrary.
@@ -165,12 +166,15 @@ def _checked(objective, params, data, weights, key, sample) -> Problem:
     if not is_whole(sample) or sample < 1:
         raise ValueError(f"sample is {sample!r}, but a whole number of examples >= 1 is wanted.")
     params, data = strong((params, data))
+    loss_dtype(objective.loss, params, data)  # raises where the loss is no scalar
     return Problem(objective, params, data, weights)
 
 
 def _of_findings(found: Findings, advice: tuple[str, ...]) -> Diagnosis:
     curvature, slope = found.curvature, found.slope
     largest_rate, best_rate = rates(curvature)
+    if found.steeper is not None:
+        best_rate = min(best_rate, found.steeper.rate)
     momentum, momentum_rate = momentum_for(curvature)
     is_still = slope.norm == 0
     noise = found.variance / slope.norm**2 if not is_still else np.inf if found.variance else 0.0

@@ -41,7 +41,7 @@ class Findings(NamedTuple):
       slope: over all examples.
       rounded: over the sample, in the dtype of the params; None where that is the slope itself.
       precise: over the sample, in float64 where it could be.
-      variance: trace of the covariance of the gradients of single examples.
+      variances: [P], of the gradients of single examples.
       curvature: of J.
       secant: the curvature that a step sees; None where the gradient or the sharpness is 0.
       standard: that with standardised features; None where the loss is not linear in any.
@@ -61,7 +61,7 @@ class Findings(NamedTuple):
     slope: Slope
     rounded: Slope | None
     precise: Slope
-    variance: float
+    variances: np.ndarray
     curvature: Curvature
     secant: Secant | None
     standard: Curvature | None
@@ -71,6 +71,17 @@ class Findings(NamedTuple):
     length: float
     fall: tuple[float, float] | None
     leaves: tuple[tuple[str, int], ...]
+
+    @property
+    def variance(self) -> float:
+        """The trace of the covariance of the gradients of single examples."""
+        return float(self.variances.sum())
+
+    @property
+    def steeper(self) -> Secant | None:
+        """The secant, if it sees more curvature than the sharpness; None where J is about a parabola."""
+        is_steeper = self.secant is not None and self.secant.rate * self.curvature.largest < 0.99
+        return self.secant if is_steeper else None
 
 
 def findings(
@@ -113,7 +124,7 @@ def findings(
             slope=slope,
             rounded=None,
             precise=precise,
-            variance=noise_at(wide_problem),
+            variances=np.asarray(noise_at(wide_problem), float),
             curvature=curvature,
             secant=secant_at(wide_problem, precise, curvature),
             standard=None if standard is None else curvature_at(standard, slope_at(standard), key),

@@ -10,7 +10,14 @@ from jax.flatten_util import ravel_pytree
 from jgd.descent.order import order
 from jgd.descent.step import smooth_gradient
 from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
-from jgd.objectives.objective import Objective, check_objective, loss_and_gradient_sums, mean_like, wide
+from jgd.objectives.objective import (
+    Objective,
+    check_objective,
+    loss_and_gradient_sums,
+    loss_dtype,
+    mean_like,
+    wide,
+)
 from jgd.objectives.rows import Layout, row_layout
 from jgd.tree import is_whole, strong
 
@@ -63,6 +70,7 @@ def checked_problem(
             "of them, is wanted."
         )
     params, data = strong((params, data))
+    loss_dtype(objective.loss, params, data)  # raises where the loss is no scalar
     sample = None if sample == num_examples else sample
     layout = row_layout(data) if sample is None else None
     return Problem(objective, params, data, weights), Rows(sample, block, layout)

@@ -20,6 +20,7 @@ from jgd.tuning.space import grid
 from jgd.tuning.sweep import sweep
 
 SAFETY = 2  # a short training may not show yet that a rate is too high, if it is but little so
+WITHOUT_END = 1e6  # times the loss at the start
 ROUNDING = 16  # units of rounding by which J must change to have changed
 
 
@@ -70,7 +71,12 @@ class RangeTest(NamedTuple):
                 f"The first learning rate that is too high is {self.limit:.3g}, "
                 f"{self.limit / self.suggestion:.2g} times as high."
             )
-        if place == len(rates) - 1:
+        if losses[best] < -WITHOUT_END * max(abs(self.start), 1):
+            parts.append(
+                "So far down a loss rarely has a minimum: is its sign right, and are all weights above "
+                "0?"
+            )
+        elif place == len(rates) - 1:
             parts.append(
                 f"J was lowest at the upper end of the range: try highest={100 * rates[-1]:.3g}. If it "
                 "falls without end, the loss has no minimum."

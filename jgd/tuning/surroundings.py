@@ -13,7 +13,7 @@ from jgd.objectives.objective import Objective, loss_dtype, loss_sum, value_and_
 from jgd.tree import all_finite, norm
 from jgd.tuning.curvature import extreme_eigenvalues
 from jgd.tuning.hessian import Problem, Rows, flat_product, num_params_of
-from jgd.tuning.noise import gradient_noise
+from jgd.tuning.noise import moments_of
 
 MOST_PARAMS = 1024  # of which the whole Hessian is made, with products for 16 columns at once
 COLUMNS_AT_ONCE = 16
@@ -34,9 +34,10 @@ class Curvature(NamedTuple):
       blur: what cannot be told from 0.
       is_exact: whether all eigenvalues are known, or only bounds of the two ends.
       direction: [P], the eigenvector of the smallest.
-      gain: by how much J falls to the minimum of its parabola, where it is convex; NaN where the
-        spectrum is not exact.
-      still: [P], whether a parameter has no gradient and no curvature at all; None where not exact.
+      gain: by how much J falls to the minimum of its parabola, where it is convex, but for what is
+        flat; NaN where the spectrum is not exact.
+      pull: norm of the gradient along what is flat; NaN where the spectrum is not exact.
+      still: [P], whether a parameter has no gradient and no curvature; None where not exact.
     """
 
     largest: float
@@ -47,6 +48,7 @@ class Curvature(NamedTuple):
     is_exact: bool
     direction: np.ndarray
     gain: float
+    pull: float
     still: np.ndarray | None
 
     @property
@@ -123,7 +125,10 @@ class Secant(NamedTuple):
 
 
 def secant_at(problem: Problem, slope: Slope, curvature: Curvature) -> Secant | None:
-    """The curvature that a step down the gradient sees; None where no sharpness tells how long it is."""
+    """The curvature that a step down the gradient sees.
+
+    None where no sharpness tells how long it is, or where it ends at a place without a gradient.
+    """
     if slope.norm == 0 or curvature.largest <= curvature.blur:
         return None
     start, rates = flattened(problem.params), 0.25 ** np.arange(12) / curvature.largest
@@ -132,6 +137,8 @@ def secant_at(problem: Problem, slope: Slope, curvature: Curvature) -> Secant | 
         params = like(start - rate * slope.gradient, problem.params)
         change = slope.gradient - slope_at(problem._replace(params=params)).gradient
         seen.append(float(np.linalg.norm(change) / (rate * np.linalg.norm(slope.gradient))))
+        if np.isnan(seen[-1]):
+            return None
         if rate * seen[-1] <= (NO_PARABOLA if len(seen) == 1 else CALM):
             break
     return Secant(seen[0], float(rate))
@@ -150,10 +157,12 @@ def like(flat: np.ndarray, params: Any) -> Any:
     return jax.tree.unflatten(treedef, arrays)
 
 
-def noise_at(problem: Problem) -> float:
-    """The trace of the covariance of the gradients of single examples."""
+@jax.jit
+def noise_at(problem: Problem) -> jax.Array:
+    """The variances of the gradients of single examples, [P]."""
     objective, params, data, weights = problem
-    return float(gradient_noise(objective, params, data, weights=weights).variance)
+    moments = moments_of(objective.loss, params, data, weights)
+    return moments.squares / jnp.maximum(moments.num, 1)
 
 
 def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
@@ -164,10 +173,7 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
     eps = np.finfo(values.dtype).eps
     blur = 10 * max(len(values), 16) * eps * np.max(np.abs(values))
     upward = values > blur
-    # What cannot be told from 0 is taken for as steep as it may be: the gain is then a lower bound.
-    steepness = np.maximum(values, max(blur, np.finfo(values.dtype).tiny))
-    with np.errstate(over="ignore"):  # of a plane the gain is infinite
-        gain = np.sum(np.square(vectors.T @ slope.gradient) / (2 * steepness))
+    along = vectors.T @ slope.gradient
     return Curvature(
         largest=float(values[-1]),
         smallest=float(values[0]),
@@ -176,7 +182,8 @@ def curvature_at(problem: Problem, slope: Slope, key: jax.Array) -> Curvature:
         blur=float(blur),
         is_exact=True,
         direction=vectors[:, 0],
-        gain=float(gain),
+        gain=float(np.sum(np.square(along[upward]) / (2 * values[upward]))),
+        pull=float(np.linalg.norm(along[np.abs(values) <= blur])),
         still=(rows == 0) & (slope.gradient == 0),
     )
 
@@ -209,6 +216,7 @@ def _by_lanczos(problem: Problem, key: jax.Array) -> Curvature:
         is_exact=False,
         direction=np.asarray(ravel_pytree(found.vector)[0], float),
         gain=np.nan,
+        pull=np.nan,
         still=None,
     )
 

@@ -18,6 +18,10 @@ def no_loss(params, example):
     params["weights"] @ example["x"]
 
 
+def branching_loss(params, example):
+    return cases.loss(params, example) if params["bias"] > 0 else params["bias"]
+
+
 def integer_loss(params, example):
     return jnp.sum(example["x"] > 0)
 
@@ -61,6 +65,7 @@ BAD = {
     "many keys": ({"batch_size": 8, "key": jax.random.split(jax.random.key(0))}, "one PRNG key"),
     "vector loss": ({"objective": jgd.objective(vector_loss)}, r"loss returns \(4,\).*scalar"),
     "no loss": ({"objective": jgd.objective(no_loss)}, r"loss returns \[\] for one example"),
+    "loss with if": ({"objective": jgd.objective(branching_loss)}, "loss wants the value of a number"),
     "integer loss": ({"objective": jgd.objective(integer_loss)}, "loss returns dtype int32"),
     "a loss, not an objective": ({"objective": cases.loss}, r"jgd.objective\(loss"),
     "integer params": (

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jgd
@@ -88,6 +89,46 @@ def test_learning_rates_of_other_units_are_not_compared():
     assert "times the largest" not in jgd.explain(ended(STATUS.DIVERGED, 9.0, name="adam"), FOUND)
     assert "times the largest" not in jgd.explain(ended(STATUS.DIVERGED, 0.3, name="momentum"), FOUND)
     assert "times the largest" in jgd.explain(ended(STATUS.DIVERGED, 0.5, name="momentum"), FOUND)
+
+
+def test_the_last_rate_of_a_schedule_is_not_judged():
+    for schedule in (optax.constant_schedule(9.0), optax.linear_schedule(1.0, 0.0, 3)):
+        fit = ended(STATUS.EPOCHS_DONE, schedule)
+        text = jgd.explain(fit, FOUND)
+        assert "largest stable" not in text
+        assert "learning rate 0.18" not in text
+    assert "times smaller" not in jgd.explain(ended(STATUS.EPOCHS_DONE, 0.0), FOUND)
+
+
+def test_the_pace_of_batch_descent_is_told_of_it_alone():
+    assert "steps at the learning rate" in jgd.explain(ended(STATUS.EPOCHS_DONE, 0.18), FOUND)
+    for name in ("momentum", "adam"):
+        assert "steps at" not in jgd.explain(ended(STATUS.EPOCHS_DONE, 0.18, name=name), FOUND)
+    fit = ended(STATUS.EPOCHS_DONE, 0.01)
+    in_batches = fit._replace(state=fit.state._replace(key=jax.random.key(0)))
+    text = jgd.explain(in_batches, FOUND)
+    assert "steps at" not in text
+    assert "times smaller" not in text
+    high = ended(STATUS.DIVERGED, 0.6)
+    high = high._replace(state=high.state._replace(key=jax.random.key(0)))
+    assert "of batch descent is 0.18, of small batches a lower one" in jgd.explain(high, FOUND)
+
+
+def test_a_rate_that_the_diagnosis_warned_of_is_named():
+    found = FOUND._replace(best_learning_rate=0.01)
+    text = jgd.explain(ended(STATUS.DIVERGED, 0.15), found)
+    assert "0.15 is 15 times as high as the diagnosis would have it: a good constant one is 0.01" in text
+
+
+def test_a_saddle_that_was_left_is_not_spoken_of():
+    fit, found = ended(STATUS.EPOCHS_DONE, 0.18), FOUND._replace(place="saddle", loss=2.0)
+    assert "saddle" not in jgd.explain(fit, found)
+    assert "at a saddle" in jgd.explain(fit, found._replace(loss=0.5))
+
+
+def test_a_condition_number_that_stays_infinite_is_not_lowered():
+    found = FOUND._replace(condition_number=np.inf, standardized_condition_number=np.inf)
+    assert "Standardised" not in jgd.explain(ended(STATUS.EPOCHS_DONE, 0.18), found)
 
 
 def test_lanes_above_the_stable_learning_rate_are_counted():

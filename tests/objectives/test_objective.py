@@ -353,6 +353,8 @@ ERRORS = {
         "^loss returns dtype int32, but a float is wanted",
     ),
     "integer params": ({"params": jnp.ones(2, int)}, "^params has dtype int32, but a float is wanted"),
+    "empty params": ({"params": jnp.zeros(0)}, "^params hold 0 numbers"),
+    "weights of text": ({"weights": np.array(["a"] * 3)}, "^weights have dtype <U1"),
     "no params": ({"params": {}}, "^params is {}, which holds no array"),
     "short weights": (
         {"weights": jnp.ones(2)},

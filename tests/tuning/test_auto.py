@@ -81,6 +81,16 @@ def test_a_row_of_weight_0_is_as_if_it_were_not_there():
     np.testing.assert_allclose(rest[0], whole[0], rtol=1e-4)
 
 
+def test_a_mean_gradient_that_is_0_by_chance_does_not_hold_the_rule():
+    data = jnp.array([1.0, -1.0] * 50)
+    objective = jgd.objective(lambda p, example: (p**2 - 1) ** 2 + example * p / 2)
+    rule = jgd.auto_rule(objective, jnp.zeros(()), data, batch_size=10, key=KEY)
+    fit = jgd.minibatch_descent(
+        objective, jnp.zeros(()), data, rule=rule, batch_size=10, epochs=50, key=KEY
+    )
+    np.testing.assert_allclose(abs(fit.params), 1, atol=0.1)
+
+
 def test_it_is_pure():
     """Under jit and vmap, over params, data and keys, and on to the end of the fit."""
     _, _, data = unscaled()

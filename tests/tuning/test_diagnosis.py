@@ -115,8 +115,9 @@ def test_descent_keeps_the_pace_that_the_condition_number_promises():
 
 PLACES = {
     "saddle": ({"bend": (1.0, -2.0)}, "A saddle", "by -2"),
+    "maximum": ({"bend": (-1.0, -2.0)}, "A maximum", "by -1 or more"),
     "minimum": ({"bend": (1.0, 2.0)}, "at a minimum", "no curvature below 1"),
-    "constant": ({"bend": (0.0, 0.0)}, "loss is constant", "gradient of exactly 0"),
+    "constant": ({"bend": (0.0, 0.0)}, "loss is flat here", "gradient of exactly 0"),
     "plateau": ({"bend": (1e-9, 0.0), "pull": (0.0, 1e-9)}, "A plateau", "gradient norm 1e-9"),
 }
 
@@ -184,7 +185,7 @@ def test_an_objective_without_a_minimum_is_followed_down(arguments, falls):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"bend": (1.0, 1e-9), "params": (1.0, 1.0)}, "1e9 is beyond the 8.4e6 that float32 resolves"),
+        ({"bend": (1.0, 1e-9), "params": (1.0, 1.0)}, "is 1e9, beyond the 8.4e6 that float32 resolves"),
         ({"bend": (1.0, 1.0), "pull": (1e30, 0.0), "params": (1e30, 0.0)}, "float32 overflows"),
         ({"bend": (1e-30, 0.0), "height": 0.0, "params": (1e-30, 0.0)}, "float32 underflows"),
         ({"bend": (3e38, 3e38), "params": (1e-38, 0.0)}, "2 / sharpness is 6.7e-39"),
@@ -222,6 +223,76 @@ def test_a_step_over_kinks_sees_more_curvature_than_the_hessian():
     # The first fourth of it that does not reach the kinks, which begin at 1.
     assert "Begin with 0.39." in sentence
     assert "best constant" not in sentence
+
+
+def test_a_minimum_of_columns_that_repeat_is_a_minimum():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 4))
+    x = np.column_stack([x, x[:, 0] + x[:, 1]])
+    data = {"x": jnp.asarray(x), "y": jnp.asarray(x.sum(axis=1) + rng.normal(size=50))}
+    objective = jgd.objective(problems.least_squares()[0])
+    fit = jgd.batch_descent(objective, jnp.zeros(5), data, rule=jgd.sgd(0.25), epochs=2000)
+    lowest = np.square(x @ np.linalg.lstsq(x, data["y"], rcond=None)[0] - data["y"]).mean()
+    np.testing.assert_allclose(jgd.value(objective, fit.params, data), lowest, rtol=1e-5)
+    found = jgd.diagnose(objective, fit.params, data, key=KEY)
+    assert (found.place, found.num_flat) == ("minimum", 1)
+
+
+def test_a_parameter_whose_gradients_cancel_is_not_called_unused():
+    labels = jnp.arange(40) % 2
+
+    def hinge(params, example):
+        return jgd.losses.hinge(params["weight"] * example["x"] + params["bias"], example["y"])
+
+    data = {"x": labels + jnp.sin(jnp.arange(40.0)), "y": labels}
+    params = {"weight": jnp.zeros(()), "bias": jnp.zeros(())}
+    found = jgd.diagnose(jgd.objective(hinge), params, data, key=KEY)
+    assert not any("not used by the loss" in sentence for sentence in found.advice)
+    idle = jgd.objective(lambda params, example: (params["weight"] - example["x"]) ** 2)
+    found = jgd.diagnose(idle, params, data, key=KEY)
+    assert any("params['bias'] are exactly 0" in sentence for sentence in found.advice)
+
+
+def test_what_a_penalty_with_kinks_decides_is_not_called_flat():
+    data = {"x": jnp.ones((10, 2)) * jnp.arange(10.0)[:, None], "y": jnp.arange(10.0)}
+    loss = problems.least_squares()[0]
+    for penalty, is_told in ((None, True), (jgd.penalties.l1(0.1), False)):
+        found = jgd.diagnose(jgd.objective(loss, penalty), jnp.zeros(2), data, key=KEY)
+        assert any("is flat" in sentence for sentence in found.advice) == is_told
+
+
+def test_a_slope_along_what_does_not_curve_is_not_called_flat():
+    objective = jgd.objective(lambda params, example: jnp.linalg.norm(params - example))
+    found = jgd.diagnose(objective, jnp.zeros(2), jnp.ones((5, 2)), key=KEY)
+    assert found.num_flat == 1
+    assert not any("flat" in sentence for sentence in found.advice)
+
+
+def test_where_a_step_sees_more_curvature_the_best_rate_is_the_one_to_begin_with():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    data = {"x": jnp.asarray(x), "y": jnp.asarray(rng.poisson(np.exp(x.sum(axis=1))))}
+    objective = jgd.objective(lambda p, e: jgd.losses.poisson(e["x"] @ p, e["y"]))
+    found = jgd.diagnose(objective, jnp.zeros(3), data, key=KEY)
+    fits = jax.vmap(
+        lambda rate: jgd.batch_descent(objective, jnp.zeros(3), data, rule=jgd.sgd(rate), epochs=50)
+    )(jnp.array([found.best_learning_rate, 1 / found.sharpness]))
+    assert fits.status[0] == jgd.Status.EPOCHS_DONE
+    assert fits.history.gradient_norm[0, -1] < 0.1 * fits.history.gradient_norm[0, 0]
+    assert fits.status[1] == jgd.Status.DIVERGED
+
+
+def test_what_is_flat_on_a_sample_is_not_called_flat_on_all_examples():
+    x = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
+    x[:, 1] = np.arange(500) == 7
+    loss = problems.least_squares()[0]
+    data = {"x": jnp.asarray(x), "y": jnp.asarray(x.sum(axis=1))}
+    flat = {}
+    for sample in (20, 500):
+        found = jgd.diagnose(jgd.objective(loss), jnp.ones(2) / 2, data, key=KEY, sample=sample)
+        flat[sample] = [sentence for sentence in found.advice if "directions" in sentence]
+    assert "is flat on the 20 examples drawn" in flat[20][0]
+    assert flat[500] == []
 
 
 def test_flat_directions_are_counted_and_left_out():

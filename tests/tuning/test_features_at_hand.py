@@ -44,6 +44,29 @@ def test_without_a_bias_no_constant_makes_up_a_column():
     assert dependent_columns(columns(x), plus_constant=True) == [(3, [1]), (4, [0, 2]), (5, [1])]
 
 
+def test_indicators_in_turn_are_seen_to_sum_to_one():
+    months = np.eye(12)[np.arange(240) % 12]
+    assert dependent_columns(columns(months), plus_constant=True) == [(11, list(range(11)))]
+    assert dependent_columns(columns(months), plus_constant=False) == []
+
+
+def test_without_a_bias_one_constant_that_is_not_zero_is_kept():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    x = np.column_stack([np.zeros(50), x, np.ones(50), np.full(50, 2.0)])
+    data = {"x": x, "y": x @ [0.0, 1.0, 2.0, 3.0, 0.0]}
+
+    def loss(params, example):
+        return jgd.losses.squared_error(example["x"] @ params, example["y"])
+
+    found = jgd.diagnose(jgd.objective(loss), jnp.zeros(5), data, key=KEY)
+    (advice,) = (sentence for sentence in found.advice if "constant. What" in sentence)
+    assert advice.startswith("Columns 0, 4 of data['x'] are constant")
+    assert advice.endswith("than a bias, and column 3 is one: drop them.")
+    data["x"] = x[:, 1:4]
+    found = jgd.diagnose(jgd.objective(loss), jnp.zeros(3), data, key=KEY)
+    assert not any("constant. What" in sentence for sentence in found.advice)
+
+
 def test_no_column_of_noise_is_named():
     rng = np.random.default_rng(1)
     for shape in ((60, 20), (20, 60), (5, 3)):

@@ -136,6 +136,14 @@ def test_unbounded_loss_asks_for_a_wider_range():
     assert "no minimum" in found.explain()
 
 
+def test_a_loss_that_falls_without_end_is_named():
+    def upside_down(params, example):
+        return -jnp.square(params - example)
+
+    found = jgd.range_test(jgd.objective(upside_down), jnp.zeros(()), jnp.ones(8))
+    assert "rarely has a minimum" in found.explain()
+
+
 def test_explanation_gives_the_numbers(of_quadratic):
     found = of_quadratic[-1]
     lowered = int((found.learning_rates < found.limit).sum())
