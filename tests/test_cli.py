@@ -77,6 +77,7 @@ def test_folder_without_leave_to_write(tmp_path, monkeypatch):
     assert_refused(run("demo", "--out", str(tmp_path / "a.png")), "cannot be written", "--out")
 
 
+@pytest.mark.exhaustive
 def test_write_that_fails_after_the_run(tmp_path, monkeypatch):
     def is_full(*arguments, **options):
         raise OSError(28, "No space left on device")

@@ -37,6 +37,7 @@ def split(load):
     return train_test_split(x, y, test_size=0.25, random_state=0, stratify=y)
 
 
+@pytest.mark.exhaustive
 def test_digits_reach_95_percent_within_30_epochs():
     x, x_test, y, y_test = split(load_digits)
     fit = jgd.minibatch_descent(

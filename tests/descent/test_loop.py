@@ -254,6 +254,7 @@ def test_lbfgs_finds_the_minimum_of_scipy():
     np.testing.assert_allclose(value(ravel_pytree(fit.params)[0])[0], best.fun, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_learning_rate_has_a_derivative():
     def last_loss(rate):
         return cases.fit(jgd.sgd(rate, momentum=0.5), 8).history.loss[-1]

@@ -152,6 +152,7 @@ def test_plateau_lets_a_falling_loss_run():
     assert (np.diff(fit.history.loss) < 0).all()
 
 
+@pytest.mark.exhaustive
 def test_convergence_counts_before_a_plateau_and_divergence_before_both():
     tests = (jgd.stop.plateau(patience=1, tolerance=1.0), jgd.stop.gradient_norm(1e9))
     assert cases.fit(jgd.sgd(0.1), None, stop=tests).status == STATUS.CONVERGED

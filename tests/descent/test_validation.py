@@ -61,6 +61,7 @@ def whole():
     return rates, jax.vmap(lambda rate: descend(rate, evaluate=params_too).history.evaluation)(rates)
 
 
+@pytest.mark.exhaustive
 def test_each_lane_keeps_its_best_epoch_and_ends_with_its_patience():
     rates, (losses, params) = whole()
     patience, tolerance = jnp.array([6, 9, 4]), jnp.array([0.0, 0.05, 0.0])

@@ -30,6 +30,7 @@ def unscaled():
     return x, y, {"x": jnp.asarray(x, float), "y": jnp.asarray(y, float)}
 
 
+@pytest.mark.exhaustive
 def test_the_first_rate_is_that_of_curvature_and_noise():
     """Least squares: curvature `2 XᵀX / N`, the gradient of example i at 0 `-2 y_i x_i`."""
     x, y, data = unscaled()
@@ -72,6 +73,7 @@ def test_with_kinks_there_is_one_length_for_all():
     assert numbers(jgd.auto_rule(objective, jnp.zeros(2), data, key=KEY))[1] is None
 
 
+@pytest.mark.exhaustive
 def test_a_row_of_weight_0_is_as_if_it_were_not_there():
     _, _, data = unscaled()
     spoiled = jax.tree.map(lambda v: jnp.concatenate([v, jnp.full_like(v[:9], jnp.nan)]), data)
@@ -81,6 +83,7 @@ def test_a_row_of_weight_0_is_as_if_it_were_not_there():
     np.testing.assert_allclose(rest[0], whole[0], rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_a_mean_gradient_that_is_0_by_chance_does_not_hold_the_rule():
     data = jnp.array([1.0, -1.0] * 50)
     objective = jgd.objective(lambda p, example: (p**2 - 1) ** 2 + example * p / 2)

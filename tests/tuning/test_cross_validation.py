@@ -79,6 +79,7 @@ def test_one_trace_serves_all_folds_and_configurations():
     jgd.cross_validate(counted, space, ROWS, folds=4, key=KEY, score=score, lanes=8)
 
 
+@pytest.mark.exhaustive
 def test_mean_standard_error_and_best():
     found = validated(jgd.grid(learning_rate=[*RATES, np.inf]), folds=4)
     assert np.isneginf(found.scores[3]).all()

@@ -225,6 +225,7 @@ def quartic(params, example):
     return example * jnp.sum(params**4)
 
 
+@pytest.mark.exhaustive
 def test_many_places_and_penalties_in_one_program():
     """Compiled once and mapped: the Hessian is 12 p² and the strength, on the diagonal."""
     data = jnp.array([0.5, 1.5])
@@ -288,6 +289,7 @@ def density(curvatures):
     return np.asarray(at), np.asarray(density)
 
 
+@pytest.mark.exhaustive
 def test_spectral_density_has_the_moments_of_the_spectrum():
     curvatures = np.r_[np.zeros(12), np.random.default_rng(0).uniform(1, 4, 12)]
     at, of_all = density(curvatures)

@@ -225,6 +225,7 @@ def test_a_step_over_kinks_sees_more_curvature_than_the_hessian():
     assert "best constant" not in sentence
 
 
+@pytest.mark.exhaustive
 def test_a_minimum_of_columns_that_repeat_is_a_minimum():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 4))
@@ -238,6 +239,7 @@ def test_a_minimum_of_columns_that_repeat_is_a_minimum():
     assert (found.place, found.num_flat) == ("minimum", 1)
 
 
+@pytest.mark.exhaustive
 def test_a_parameter_whose_gradients_cancel_is_not_called_unused():
     labels = jnp.arange(40) % 2
 
@@ -253,6 +255,7 @@ def test_a_parameter_whose_gradients_cancel_is_not_called_unused():
     assert any("params['bias'] are exactly 0" in sentence for sentence in found.advice)
 
 
+@pytest.mark.exhaustive
 def test_what_a_penalty_with_kinks_decides_is_not_called_flat():
     data = {"x": jnp.ones((10, 2)) * jnp.arange(10.0)[:, None], "y": jnp.arange(10.0)}
     loss = problems.least_squares()[0]
@@ -268,6 +271,7 @@ def test_a_slope_along_what_does_not_curve_is_not_called_flat():
     assert not any("flat" in sentence for sentence in found.advice)
 
 
+@pytest.mark.exhaustive
 def test_where_a_step_sees_more_curvature_the_best_rate_is_the_one_to_begin_with():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 3))
@@ -282,6 +286,7 @@ def test_where_a_step_sees_more_curvature_the_best_rate_is_the_one_to_begin_with
     assert fits.status[1] == jgd.Status.DIVERGED
 
 
+@pytest.mark.exhaustive
 def test_what_is_flat_on_a_sample_is_not_called_flat_on_all_examples():
     x = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
     x[:, 1] = np.arange(500) == 7
@@ -366,6 +371,7 @@ def many(params, example):
     return jnp.sum(jnp.linspace(1.0, 50.0, 1100) * jnp.square(params)) * example / 2
 
 
+@pytest.mark.exhaustive
 def test_many_rows_are_sampled_and_of_many_params_the_ends_of_the_spectrum_are_sought():
     rows = jnp.asarray(np.random.default_rng(0).uniform(0.9, 1.1, 300), jnp.float32)
     objective, params = jgd.objective(many), jnp.ones(1100)

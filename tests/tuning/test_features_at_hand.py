@@ -172,6 +172,7 @@ def test_only_a_loss_that_falls_for_ever_has_no_minimum(loss, penalty, outputs, 
         assert (found.labels, found.features, found.num_inside) == ("data['y']", "data['x']", y.sum())
 
 
+@pytest.mark.exhaustive
 def test_raw_features_of_breast_cancer():
     """Its classes are linearly separable with all 30 features (Street, Wolberg and Mangasarian 1993)."""
     x, y = load_breast_cancer(return_X_y=True)

@@ -85,6 +85,7 @@ def test_all_rungs_are_one_program_and_each_is_traced_once():
     assert len(compiled) == 1
 
 
+@pytest.mark.exhaustive
 def test_what_diverged_is_never_kept_while_another_is_finite():
     space = jgd.grid(learning_rate=[np.inf, 1e30, 0.01, 0.1])
     found = jgd.successive_halving(train, space, rungs=(1, 2), keep=0.75, score=lambda fit: 1.0)

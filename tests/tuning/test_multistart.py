@@ -96,6 +96,7 @@ def test_ends_that_do_not_come_together_are_said():
     assert "Nearly every start has an end of its own" in found.explain()
 
 
+@pytest.mark.exhaustive
 def test_one_trace_serves_all_starts():
     chex.clear_trace_counter()
     jgd.multistart(chex.assert_max_traces(train, n=1), init, KEY, 7)

@@ -94,6 +94,7 @@ def test_the_worst_copy_the_best_and_no_other():
     assert np.isfinite(found.scores[-1]).all()
 
 
+@pytest.mark.exhaustive
 def test_one_trace_for_the_first_round_and_one_for_the_others():
     chex.clear_trace_counter()
     counted = chex.assert_max_traces(train, n=2)

@@ -92,6 +92,7 @@ def test_suggestion_trains_well_for_longer():
     assert ends[1].status == jgd.Status.DIVERGED
 
 
+@pytest.mark.exhaustive
 def test_lanes_are_single_descents():
     objective, start = jgd.objective(parabola, jgd.penalties.l2(0.1)), ZEROS
     options = {"batch_size": 4, "epochs": 2, "key": jax.random.key(1), "weights": np.arange(12) % 3 / 2}

@@ -58,6 +58,7 @@ def test_any_number_of_lanes_at_once_gives_the_same(lanes, devices):
     assert_lanes_are_the_fits(found, train)
 
 
+@pytest.mark.exhaustive
 def test_lanes_of_keys_weights_and_penalties():
     def train(config):
         objective = jgd.objective(cases.loss, jgd.penalties.elastic_net(config["strength"]))
@@ -138,6 +139,7 @@ def test_explain_counts_and_says_where():
     assert "2 DIVERGED (learning_rate inf)" in text
 
 
+@pytest.mark.exhaustive
 def test_several_programs_have_no_fits_in_one():
     found = jgd.sweep(train, jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, 2])))
     with pytest.raises(ValueError, match=r"2 programs.*sweep.fit\(i\)"):
