@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.tree_util import Partial
 
+from jgd.descent.method import Method
 from jgd.descent.rule import remembered
 from jgd.descent.step import learning_rate
 from jgd.descent.verdict import Stop
@@ -25,7 +26,7 @@ class Arguments(NamedTuple):
       objective: an `Objective`.
       params: pytree of float arrays.
       data: pytree of arrays [N, ...].
-      rule: a rule whose functions are Partials.
+      rule: a rule whose functions are Partials, or a `Method`.
       weights: [N] floats, or None.
       batch_size: static: an int from 1 to N - 1; None where all examples form one step, or where
         the size is traced.
@@ -40,7 +41,7 @@ class Arguments(NamedTuple):
     objective: Objective
     params: Any
     data: Any
-    rule: optax.GradientTransformationExtraArgs
+    rule: optax.GradientTransformationExtraArgs | Method
     weights: jax.Array | None
     batch_size: int | None
     traced_batch_size: jax.Array | None
@@ -153,8 +154,10 @@ def check_key(key) -> None:
         raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
 
 
-def _checked_rule(rule) -> optax.GradientTransformationExtraArgs:
-    """The rule as a pytree that takes extra arguments, whatever optax calls it."""
+def _checked_rule(rule) -> optax.GradientTransformationExtraArgs | Method:
+    """The rule as a pytree that takes extra arguments, whatever optax calls it; a method as it is."""
+    if isinstance(rule, Method):
+        return rule
     if isinstance(rule, optax.MultiSteps):
         rule = rule.gradient_transformation()
     if not isinstance(rule, optax.GradientTransformation):
@@ -171,10 +174,10 @@ def _update_plain(update: Callable, grads, state, params=None, **extra_args):
     return update(grads, state, params)
 
 
-def check_single(objective: Objective, params, rule_state) -> None:
+def check_single(objective: Objective, params, rule, rule_state) -> None:
     """ValueError where rule or penalty is a batch for `vmap`, or does not suit the other."""
     penalty = objective.penalty
-    if penalty is not None and not penalty.smooth:
+    if penalty is not None and not penalty.smooth and not isinstance(rule, Method):
         learning_rate(rule_state)
     shapes = {"rule": [jnp.shape(rate) for rate in remembered(rule_state, "learning_rate")]}
     if penalty is not None:

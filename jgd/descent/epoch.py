@@ -14,6 +14,7 @@ from jax import lax
 
 from jgd.descent.checks import Arguments
 from jgd.descent.lanes import scan_steps
+from jgd.descent.method import Method
 from jgd.descent.order import order, plan
 from jgd.descent.status import Status
 from jgd.descent.step import (
@@ -118,12 +119,16 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
     num_examples = jax.tree.leaves(data)[0].shape[0]
     count = num_examples if weights is None else jnp.maximum(jnp.sum(weights != 0), 1)
     start = Position(state.params, state.rule_state)
-    if arguments.batch_size is None and arguments.traced_batch_size is None:
+    is_batch = arguments.batch_size is None and arguments.traced_batch_size is None
+    in_order = shuffle and not is_batch
+    index = order(cast(jax.Array, state.key), state.epoch, num_examples) if in_order else None
+    if isinstance(arguments.rule, Method):
+        position, total, mean_grads = arguments.rule.run(arguments, start, index)
+    elif is_batch:
         position, total, mean_grads = batch_step(
             objective, arguments.rule, start, data, weights, arguments.layout
         )
     else:
-        index = order(cast(jax.Array, state.key), state.epoch, num_examples) if shuffle else None
         mean_grads = _gradient_before(arguments, state.params, index)
         position, total = _pass_over_batches(arguments, start, index)
     grads = smooth_gradient(objective, state.params, mean_grads)

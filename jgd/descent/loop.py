@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jgd.descent.checks import Arguments, check_single, check_state, checked_arguments
 from jgd.descent.epoch import State, run_epoch
 from jgd.descent.epochs import run_all, run_until_stopped
+from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
@@ -81,7 +82,8 @@ def descend(
       params: pytree of float arrays, where the descent starts.
       data: pytree of arrays that share their leading axis N.
       rule: `jgd.sgd(0.1)`, `jgd.adam(1e-3)`, or any rule of optax. A rule of optax is known by the
-        identity of its functions: make it once, or every call compiles.
+        identity of its functions: make it once, or every call compiles. Or a method for convex problems,
+        such as `jgd.accelerated()`.
       batch_size: None takes all examples at once (batch), 1 is stochastic, an int is mini-batch; an
         integer array is a traced size, which may be mapped over; where its value is not known before
         the program runs, one below 1 counts as 1 and one above N as N.
@@ -131,18 +133,18 @@ def descend(
         validation=validation,
         state=state,
     )
-    start = functools.partial(
-        _first_state, arguments.objective, arguments.params, arguments.rule, arguments.stop
-    )
+    # What is static goes beside the leaves.
+    leaves = arguments._replace(batch_size=None, layout=None, validation=None)
+    static = {"batch_size": arguments.batch_size, "layout": arguments.layout}
+    start = functools.partial(_first_state, **static)
     if state is not None:
-        check_state(state, jax.eval_shape(start, arguments.key))
+        check_state(state, jax.eval_shape(start, leaves))
     check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
-    state = start(arguments.key) if state is None else state._replace(key=arguments.key)
+    state = start(leaves) if state is None else state._replace(key=arguments.key)
     return _descend(
-        arguments._replace(params=None, key=None, batch_size=None, layout=None),
+        leaves._replace(params=None, key=None, validation=arguments.validation),
         state,
-        batch_size=arguments.batch_size,
-        layout=arguments.layout,
+        **static,
         epochs=int(epochs),
         shuffle=bool(shuffle),
     )
@@ -245,17 +247,20 @@ def _fixed(name: str, batch_size: int | None, options: dict) -> dict:
     return {"batch_size": batch_size, **options}
 
 
-@jax.jit
-def _first_state(objective, params, rule, stops, key) -> State:
-    rule_state = rule.init(params)
-    check_single(objective, params, rule_state)  # here, where it is done once for one structure
+@functools.partial(jax.jit, static_argnames=("batch_size", "layout"))
+def _first_state(arguments: Arguments, *, batch_size, layout) -> State:
+    arguments = arguments._replace(batch_size=batch_size, layout=layout)
+    params, rule = arguments.params, arguments.rule
+    rule_state = rule.init(arguments, params) if isinstance(rule, Method) else rule.init(params)
+    # Here, where it is done once for one structure.
+    check_single(arguments.objective, params, rule, rule_state)
     return State(
         params=params,
         rule_state=rule_state,
-        stop_state=tuple(test.init(params) for test in stops),
+        stop_state=tuple(test.init(params) for test in arguments.stop),
         status=jnp.asarray(Status.EPOCHS_DONE, jnp.int32),
         epoch=jnp.zeros((), jnp.int32),
-        key=key,
+        key=arguments.key,
     )
 
 

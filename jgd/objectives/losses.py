@@ -14,6 +14,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.tree_util import Partial
 
 from jgd.objectives import labels
+from jgd.objectives.linear_form import named_loss
 from jgd.tree import require_number
 
 
@@ -38,7 +39,11 @@ def squared_error(prediction, target):
 
     Source: Legendre (1805); Gauss (1809).
     """
-    prediction, target = _pair("squared_error", prediction, target)
+    return _squared_error(*_pair("squared_error", prediction, target))
+
+
+@named_loss("squared_error")
+def _squared_error(prediction, target):
     return jnp.sum(jnp.square(prediction - target))
 
 
@@ -60,7 +65,11 @@ def absolute_error(prediction, target):
 
     Source: Laplace (1774).
     """
-    prediction, target = _pair("absolute_error", prediction, target)
+    return _absolute_error(*_pair("absolute_error", prediction, target))
+
+
+@named_loss("absolute_error")
+def _absolute_error(prediction, target):
     return jnp.sum(jnp.abs(prediction - target))
 
 
@@ -87,7 +96,11 @@ def huber(delta=1.0):
 
 
 def _huber(delta, prediction, target):
-    prediction, target = _pair("huber", prediction, target)
+    return _huber_of_pair(delta, *_pair("huber", prediction, target))
+
+
+@named_loss("huber")
+def _huber_of_pair(delta, prediction, target):
     error = prediction - target
     delta = delta.astype(error.dtype)
     pull = jnp.clip(error, -delta, delta)
@@ -119,7 +132,11 @@ def quantile(q=0.5):
 
 
 def _quantile(q, prediction, target):
-    prediction, target = _pair("quantile", prediction, target)
+    return _quantile_of_pair(q, *_pair("quantile", prediction, target))
+
+
+@named_loss("quantile")
+def _quantile_of_pair(q, prediction, target):
     error = target - prediction
     q = q.astype(error.dtype)
     return jnp.sum(jnp.where(error >= 0, q * error, (q - 1) * error))
@@ -147,7 +164,11 @@ def poisson(prediction, target):
 
     Source: Nelder and Wedderburn (1972), J. R. Statist. Soc. A 135(3).
     """
-    prediction, target = _pair("poisson", prediction, target, "not_negative")
+    return _poisson(*_pair("poisson", prediction, target, "not_negative"))
+
+
+@named_loss("poisson")
+def _poisson(prediction, target):
     largest = jnp.asarray(jnp.log(jnp.finfo(prediction.dtype).max) - 2, prediction.dtype)
     rate = jnp.exp(jnp.minimum(prediction, largest))
     tangent = jnp.exp(largest) * jax.nn.relu(prediction - largest)
@@ -175,12 +196,16 @@ def logistic(prediction, target):
 
     Source: Cox (1958), J. R. Statist. Soc. B 20(2).
     """
-    prediction, target = _pair("logistic", prediction, target, "probability")
-    return jnp.sum(_logistic(prediction, target))
+    return _logistic(*_pair("logistic", prediction, target, "probability"))
+
+
+@named_loss("logistic")
+def _logistic(prediction, target):
+    return jnp.sum(_log_odds_loss(prediction, target))
 
 
 @jax.custom_jvp
-def _logistic(x, y):
+def _log_odds_loss(x, y):
     """`relu(x) - y x + log(1 + exp(-|x|))`, which overflows nowhere."""
     return jax.nn.relu(x) - y * x + _log1p(jnp.exp(-jnp.abs(x)))
 
@@ -197,11 +222,11 @@ def _log1p(e):
     return 2 * z * series
 
 
-@functools.partial(_logistic.defjvp, symbolic_zeros=True)
+@functools.partial(_log_odds_loss.defjvp, symbolic_zeros=True)
 def _logistic_jvp(primals, tangents):
     (x, y), (x_dot, y_dot) = primals, tangents
     slope = 0 if isinstance(x_dot, SymbolicZero) else _logistic_slope(x, y) * x_dot
-    return _logistic(x, y), slope - (0 if isinstance(y_dot, SymbolicZero) else x * y_dot)
+    return _log_odds_loss(x, y), slope - (0 if isinstance(y_dot, SymbolicZero) else x * y_dot)
 
 
 @jax.custom_jvp
@@ -252,7 +277,11 @@ def softmax(prediction, target):
             "wants an integer class. Convert labels with y.astype(int), one-hot rows with "
             "y.argmax(-1)."
         )
-    target = labels.mark("class_index", target, prediction.shape[0])
+    return _softmax(prediction, labels.mark("class_index", target, prediction.shape[0]))
+
+
+@named_loss("softmax")
+def _softmax(prediction, target):
     chosen = jnp.arange(prediction.shape[0]) == target
     return jax.nn.logsumexp(prediction) - jnp.sum(jnp.where(chosen, prediction, 0))
 
@@ -277,7 +306,12 @@ def hinge(prediction, target):
 
     Source: Cortes and Vapnik (1995), Machine Learning 20(3).
     """
-    return jnp.sum(_shortfall("hinge", prediction, target))
+    return _hinge(*_pair("hinge", prediction, target, "binary_or_sign"))
+
+
+@named_loss("hinge")
+def _hinge(prediction, target):
+    return jnp.sum(_shortfall(prediction, target))
 
 
 def squared_hinge(prediction, target):
@@ -300,12 +334,16 @@ def squared_hinge(prediction, target):
 
     Source: Cortes and Vapnik (1995), Machine Learning 20(3).
     """
-    return jnp.sum(jnp.square(_shortfall("squared_hinge", prediction, target)))
+    return _squared_hinge(*_pair("squared_hinge", prediction, target, "binary_or_sign"))
 
 
-def _shortfall(name, prediction, target):
+@named_loss("squared_hinge")
+def _squared_hinge(prediction, target):
+    return jnp.sum(jnp.square(_shortfall(prediction, target)))
+
+
+def _shortfall(prediction, target):
     """What the margin lacks to 1."""
-    prediction, target = _pair(name, prediction, target, "binary_or_sign")
     return jax.nn.relu(1 - jnp.where(target > 0, prediction, -prediction))
 
 
