@@ -1,10 +1,12 @@
 """The loop: epochs of steps, as one compiled program. `descend` and the three variants."""
 
 import functools
+import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jgd.descent.checks import Arguments, check_single, check_state, checked_arguments
 from jgd.descent.epoch import State, run_epoch
@@ -13,6 +15,7 @@ from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
+from jgd.tree import all_finite, select
 
 
 class History(NamedTuple):
@@ -79,7 +82,8 @@ def descend(
 
     Args:
       objective: from `jgd.objective`.
-      params: pytree of float arrays, where the descent starts.
+      params: pytree of float arrays, where the descent starts. Outside of the set of a penalty such as
+        `box` it starts from their projection, and a warning says so.
       data: pytree of arrays that share their leading axis N.
       rule: `jgd.sgd(0.1)`, `jgd.adam(1e-3)`, or any rule of optax. A rule of optax is known by the
         identity of its functions: make it once, or every call compiles. Or a method for convex problems,
@@ -138,9 +142,13 @@ def descend(
     static = {"batch_size": arguments.batch_size, "layout": arguments.layout}
     start = functools.partial(_first_state, **static)
     if state is not None:
-        check_state(state, jax.eval_shape(start, leaves))
+        check_state(state, jax.eval_shape(start, leaves)[0])
     check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
-    state = start(leaves) if state is None else state._replace(key=arguments.key)
+    if state is None:
+        state, was_outside = start(leaves)
+        _say_that_it_was_projected(was_outside)
+    else:
+        state = state._replace(key=arguments.key)
     return _descend(
         leaves._replace(params=None, key=None, validation=arguments.validation),
         state,
@@ -248,13 +256,19 @@ def _fixed(name: str, batch_size: int | None, options: dict) -> dict:
 
 
 @functools.partial(jax.jit, static_argnames=("batch_size", "layout"))
-def _first_state(arguments: Arguments, *, batch_size, layout) -> State:
+def _first_state(arguments: Arguments, *, batch_size, layout) -> tuple[State, jax.Array | None]:
+    """The state, and whether the params lay outside of the set of a penalty with kinks."""
     arguments = arguments._replace(batch_size=batch_size, layout=layout)
-    params, rule = arguments.params, arguments.rule
+    params, rule, penalty = arguments.params, arguments.rule, arguments.objective.penalty
+    is_outside = None
+    if penalty is not None and not penalty.smooth:
+        is_outside = jnp.isposinf(penalty.value(params)) & all_finite(params)
+        # Without a step to be made, the proximal map of a set still projects.
+        params = select(is_outside, penalty.prox(params, 0.0), params)
     rule_state = rule.init(arguments, params) if isinstance(rule, Method) else rule.init(params)
     # Here, where it is done once for one structure.
     check_single(arguments.objective, params, rule, rule_state)
-    return State(
+    state = State(
         params=params,
         rule_state=rule_state,
         stop_state=tuple(test.init(params) for test in arguments.stop),
@@ -262,6 +276,17 @@ def _first_state(arguments: Arguments, *, batch_size, layout) -> State:
         epoch=jnp.zeros((), jnp.int32),
         key=arguments.key,
     )
+    return state, is_outside
+
+
+def _say_that_it_was_projected(was_outside: jax.Array | None) -> None:
+    is_known = was_outside is not None and not isinstance(was_outside, jax.core.Tracer)
+    if is_known and np.any(was_outside):
+        warnings.warn(
+            "params lie outside of the set that the penalty allows, so the descent starts from their "
+            "projection onto it. Start from penalty.prox(params, 0.0) to say so yourself.",
+            stacklevel=3,
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("batch_size", "layout", "epochs", "shuffle"))
