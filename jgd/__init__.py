@@ -5,6 +5,8 @@ one compiled program, every number in it traced, so that a sweep is a `vmap`.
 """
 
 from jgd import features, models
+from jgd.convex.accelerated import accelerated
+from jgd.convex.mirror import mirror
 from jgd.descent import stop
 from jgd.descent.armijo import armijo
 from jgd.descent.barzilai_borwein import barzilai_borwein
@@ -23,6 +25,7 @@ from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
 from jgd.descent.status import Status
 from jgd.objectives import losses, penalties
+from jgd.objectives.duality import duality_gap
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.runtime.clock import descend_within
@@ -58,6 +61,7 @@ __all__ = [
     "State",
     "Status",
     "Sweep",
+    "accelerated",
     "adagrad",
     "adam",
     "armijo",
@@ -70,6 +74,7 @@ __all__ = [
     "descend",
     "descend_within",
     "diagnose",
+    "duality_gap",
     "explain",
     "features",
     "gradient_noise",
@@ -79,6 +84,7 @@ __all__ = [
     "log_uniform",
     "losses",
     "minibatch_descent",
+    "mirror",
     "models",
     "multistart",
     "objective",

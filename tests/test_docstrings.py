@@ -26,18 +26,30 @@ PUBLIC = {
         *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
         *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
         *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
+        *("accelerated", "mirror", "duality_gap"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
         *("squared_error", "absolute_error", "huber", "quantile", "poisson", "logistic"),
         *("softmax", "hinge", "squared_hinge"),
     ),
-    "penalties.": ("l1", "l2", "elastic_net", "group_l1", "nonnegative", "box", "l2_ball", "simplex"),
+    "penalties.": (
+        "l1",
+        "l2",
+        "elastic_net",
+        "group_l1",
+        "nonnegative",
+        "box",
+        "l2_ball",
+        "simplex",
+        "l1_ball",
+        "nuclear",
+    ),
     "curvature.": (
         *("hessian_vector_product", "extreme_eigenvalues", "sharpness", "condition_number"),
         *("feature_curvature", "spectral_density"),
     ),
-    "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation"),
+    "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation", "duality_gap"),
     "models.": (
         f"{model}.{part}"
         for model in ("linear", "mlp", "cnn", "factorization", "text")

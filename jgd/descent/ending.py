@@ -58,6 +58,11 @@ _NOT_FINITE_SOON = (
     " It happened in the first epoch, though its first gradient is finite: most likely the learning "
     "rate is far too high."
 )
+_CERTIFIED = (
+    "It is certified that no params have an objective that is lower by more than the stop test allows. "
+    "For more digits ask for a smaller gap; a much lower loss wants another model, other features or a "
+    "weaker penalty."
+)
 _NO_EPOCH = "No epoch was asked for, so the params are those given."
 _BROKE_AT_THE_FLOOR = (
     "The rule ceased to be finite after the gradient had all but vanished; the last finite parameters "
@@ -145,6 +150,7 @@ class _Run(NamedTuple):
       is_sgd: whether a step is the rate times the gradient, but for momentum.
       is_impatient: whether the score on validation data rose no more.
       has_best: whether the params returned are those of the best score.
+      gap: by how much J is above its minimum at most, in the last epoch; NaN where nobody asked.
     """
 
     status: Status
@@ -158,6 +164,7 @@ class _Run(NamedTuple):
     is_sgd: bool
     is_impatient: bool
     has_best: bool
+    gap: float
 
 
 def endings_of(fits) -> np.ndarray:
@@ -185,6 +192,7 @@ def endings_of(fits) -> np.ndarray:
         [is_sgd(rule_state)] * num,
         any_of(flags(stop_state, "out_of_patience")),
         any_of([np.isfinite(score) for score in remembered(stop_state, "best_score")]),
+        last_gaps(fits).ravel(),
         strict=True,
     )
     endings = np.empty(num, object)
@@ -192,6 +200,15 @@ def endings_of(fits) -> np.ndarray:
         run = _Run(Status(int(status)), len(loss), loss[:epochs], norm[:epochs], *rest)
         endings[lane] = Ending(run.status, _advice(run))
     return endings.reshape(shape)
+
+
+def last_gaps(fits) -> np.ndarray:
+    """The duality gap of the last epoch of each fit; NaN where no stop test asked for it."""
+    gaps, epochs = fits.history.duality_gap, np.asarray(fits.epochs)
+    if gaps is None or not gaps.shape[-1]:
+        return np.full(epochs.shape, np.nan)
+    last = np.maximum(epochs, 1) - 1
+    return np.take_along_axis(np.asarray(gaps, float), last[..., None], axis=-1)[..., 0]
 
 
 def _advice(run: _Run) -> str:
@@ -227,7 +244,7 @@ def _on_end(run: _Run) -> str:
     if norms[-1] == 0 and (norms[0] == 0 or fell <= 0):
         return _AT_REST
     if status == Status.CONVERGED:
-        return ADVICE[status]
+        return ADVICE[status] if np.isnan(run.gap) else _CERTIFIED
     if stands and norms[-1] <= ARRIVED * norms.max() and not run.is_impatient:
         return AS_GOOD
     # A line search of optax does not say that it found no step.

@@ -28,6 +28,7 @@ from jgd.descent.step import (
     step_if,
 )
 from jgd.descent.verdict import ask
+from jgd.objectives.duality import gap_at
 from jgd.objectives.objective import (
     loss_and_gradient_sums,
     loss_dtype,
@@ -68,12 +69,14 @@ class Record(NamedTuple):
       gradient_norm: at the start of the epoch.
       evaluation: at the end of the epoch.
       ran: whether the lane ran it; False where its fit had ended before.
+      duality_gap: at the start of the epoch; None where no stop test wants it.
     """
 
     loss: jax.Array
     gradient_norm: jax.Array
     evaluation: Any
     ran: jax.Array
+    duality_gap: jax.Array | None = None
 
 
 def blank_record(shape, dtype) -> jax.Array:
@@ -85,7 +88,10 @@ def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State,
     """The state after one epoch and the record of it. Where the fit has ended, neither moves."""
     position, loss, gradient_norm = _pass(arguments, shuffle, state)
     running = state.status == Status.EPOCHS_DONE
-    record = Record(loss, gradient_norm, None, running)
+    gap = None
+    if any(test.wants_gap for test in arguments.stop):
+        gap = gap_at(arguments.objective, state.params, arguments.data, arguments.weights)
+    record = Record(loss, gradient_norm, None, running, gap)
     memories, verdict = ask(arguments.stop, state.stop_state, record, state.params)
     # Finiteness comes first: a NaN answers False to every other question.
     finite = all_finite((loss, gradient_norm, position.params))

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jgd.descent import figures
-from jgd.descent.ending import AS_GOOD, Ending, endings_of
+from jgd.descent.ending import AS_GOOD, Ending, endings_of, last_gaps
 from jgd.descent.status import Status
 from jgd.wording import listed
 
@@ -95,6 +95,9 @@ def _headline(fit) -> str:
     if epochs:
         parts.append(f"loss {losses[0]:.4g} -> {losses[epochs - 1]:.4g}")
         parts.append(f"gradient norm {norms[epochs - 1]:.3g}")
+    gap = float(last_gaps(fit))
+    if np.isfinite(gap):
+        parts.append(f"within {gap:.2g} of the global minimum")
     rate = figures.learning_rate(fit.state.rule_state)
     if rate is not None:
         parts.append(f"learning rate {float(rate):.3g}")

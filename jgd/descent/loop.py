@@ -28,11 +28,14 @@ class History(NamedTuple):
         where the penalty has kinks): over all examples in batch descent and where a stop test wants
         it, else over 256 examples of the epoch.
       evaluation: what `evaluate` returned at the end of each epoch, each leaf [E]; None without.
+      duality_gap: [E], by how much J at the start of the epoch is above its global minimum at most; None
+        without `stop.duality_gap`.
     """
 
     loss: jax.Array
     gradient_norm: jax.Array
     evaluation: Any
+    duality_gap: jax.Array | None = None
 
 
 class Fit(NamedTuple):
@@ -298,6 +301,6 @@ def _descend(arguments: Arguments, state: State, *, batch_size, layout, epochs, 
         params=returned_params(arguments.stop, state),
         status=state.status,
         epochs=jnp.sum(records.ran, dtype=jnp.int32),
-        history=History(records.loss, records.gradient_norm, records.evaluation),
+        history=History(records.loss, records.gradient_norm, records.evaluation, records.duality_gap),
         state=state,
     )

@@ -24,6 +24,8 @@ RANGES: dict[str, tuple[Callable, str]] = {
     "decrease": (lambda x: (x > 0) & (x < 1), "a number between 0 and 1"),
     "memory": (lambda x: x >= 1, "a number of steps >= 1"),
     "minimum": (np.isfinite, "a finite number, or None to have it estimated,"),
+    "total": (lambda x: (x > 0) & np.isfinite(x), "a number > 0, or None,"),
+    "strong_convexity": (lambda x: x > 0, "a number > 0, or None,"),
     "damping": (lambda x: x > 0, "a number > 0"),
 }
 

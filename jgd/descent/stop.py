@@ -1,7 +1,7 @@
 """Stop tests: when a descent is done.
 
-Those of the gradient speak of the params alone, whatever the learning rate. `plateau` and `validation`
-look at how the loss moves: a rate so small that it hardly does has stalled.
+Those of the gradient and of the duality gap speak of the params alone, whatever the learning rate.
+`plateau` and `validation` look at how the loss moves: a rate so small that it hardly does has stalled.
 
 The loop asks them after every epoch. Tolerances are leaves, so that they may be mapped over.
 """
@@ -100,6 +100,45 @@ def _test_relative_gradient(tolerance, first, record, params):
     norm = record.gradient_norm.astype(first.dtype)
     first = jnp.where(jnp.isinf(first), norm, first)
     return first, jnp.where(norm <= tolerance * first, Status.CONVERGED, Status.EPOCHS_DONE)
+
+
+def duality_gap(tolerance) -> Stop:
+    """CONVERGED once the objective is certified to be within the tolerance of its global minimum.
+
+    `jgd.duality_gap(objective, params, data) <= tolerance`, whatever rule or method found the params;
+    they are the ones returned. The gap of each epoch is in `fit.history.duality_gap`; a tolerance of
+    0 records it and ends nothing. It costs two to three gradients over all examples in each epoch.
+
+    Args:
+      tolerance: number >= 0, in units of the loss. Below the rounding error of the gap, a few 1e-6 of J
+        in float32, it does not fire.
+
+    Returns:
+      A stop test.
+
+    Raises:
+      ValueError: the tolerance is below 0; from `descend`, if the objective has no certificate: see
+        `jgd.duality_gap`.
+
+    >>> def loss(params, example):
+    ...     return jgd.losses.squared_error(params @ example, 1.0)
+    >>> objective = jgd.objective(loss, jgd.penalties.l1(0.1))
+    >>> fit = jgd.batch_descent(objective, jnp.zeros(2), jnp.eye(2), rule=jgd.sgd(0.5), epochs=99,
+    ...                         stop=duality_gap(1e-4))
+    >>> fit.status == jgd.Status.CONVERGED, bool(fit.history.duality_gap[fit.epochs - 1] <= 1e-4)
+    (Array(True, dtype=bool), True)
+
+    Source: Boyd and Vandenberghe (2004), Convex Optimization, section 5.5.1, for dual stopping criteria.
+    """
+    tolerance = require_number(
+        "stop.duality_gap: tolerance", tolerance, lambda t: t >= 0, "a number >= 0"
+    )
+    return Stop(Partial(_no_memory), Partial(_test_gap, tolerance), wants_gap=True)
+
+
+def _test_gap(tolerance, memory, record, params):
+    small = record.duality_gap <= tolerance
+    return memory, jnp.where(small, Status.CONVERGED, Status.EPOCHS_DONE)
 
 
 class Window(NamedTuple):

@@ -31,6 +31,7 @@ class Stop:
         batch descent anyway; elsewhere it costs one more pass over the data in each epoch.
       wants_evaluation: whether it judges the `evaluation` of the record. The params are then those
         that were evaluated, with which the epoch ended, and CONVERGED is not for it to say.
+      wants_gap: whether the record must have the `duality_gap` of the params.
     """
 
     init: Callable
@@ -38,6 +39,7 @@ class Stop:
     keep: Callable | None = None
     wants_gradient: bool = dataclasses.field(default=False, metadata={"static": True})
     wants_evaluation: bool = dataclasses.field(default=False, metadata={"static": True})
+    wants_gap: bool = dataclasses.field(default=False, metadata={"static": True})
 
 
 def ask(stops: tuple, memories: tuple, record: Any, params: Any, evaluated: bool = False):

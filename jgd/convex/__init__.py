@@ -1,0 +1,1 @@
+"""What convexity buys: faster methods, paths, and derivatives of fitted points."""
