@@ -6,6 +6,7 @@ one compiled program, every number in it traced, so that a sweep is a `vmap`.
 
 from jgd import features, models
 from jgd.convex.accelerated import accelerated
+from jgd.convex.coordinate import coordinate
 from jgd.convex.mirror import mirror
 from jgd.descent import stop
 from jgd.descent.armijo import armijo
@@ -69,6 +70,7 @@ __all__ = [
     "barzilai_borwein",
     "batch_descent",
     "choice",
+    "coordinate",
     "cross_validate",
     "curvature",
     "descend",

@@ -26,7 +26,7 @@ PUBLIC = {
         *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
         *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
         *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
-        *("accelerated", "mirror", "duality_gap"),
+        *("accelerated", "coordinate", "mirror", "duality_gap"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (

@@ -152,12 +152,10 @@ def gap_at(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Ar
         + jnp.abs(penalty)
         + jnp.sum(jnp.abs(as_vector(mask, u) * as_vector(mask, params)))
     )
-    rest, most = _free_gradient(problem, free, alpha)
+    rest, allowed = _free_gradient(problem, free, alpha, problem.z)
+    gap = jnp.where((rest > allowed) | jnp.isposinf(penalty), jnp.inf, gap)
     # What rounding leaves of the gradient of the intercept counts by the size of the intercept.
-    sizes += most * (1 + norm(params))
-    gap = jnp.where(rest > ROUNDING * 64 * eps * most, jnp.inf, gap)
-    gap = jnp.where(jnp.isposinf(penalty), jnp.inf, gap)
-    gap = jnp.maximum(gap, ROUNDING * eps * sizes)
+    gap = jnp.maximum(gap, ROUNDING * eps * sizes + rest * (1 + norm(params)))
     if weights is not None:
         gap = jnp.where(jnp.any(weights < 0), jnp.nan, gap)
     return jnp.where(jnp.isfinite(value), gap, jnp.nan)
@@ -235,8 +233,8 @@ def _without_gradient(problem: _Problem, free) -> jax.Array:
     shares = problem.shares.reshape(-1, *(1,) * (problem.z.ndim - 1))
 
     def goes_on(carry):
-        step, _, rest, most = carry
-        return (step < NEWTON_STEPS) & (rest > jnp.finfo(problem.z.dtype).eps * most)
+        step, _, rest, allowed = carry
+        return (step < NEWTON_STEPS) & (rest > allowed / 64)
 
     def step(carry):
         num, z, *_ = carry
@@ -253,19 +251,23 @@ def _without_gradient(problem: _Problem, free) -> jax.Array:
         # Near the end the values no longer differ, and a whole step is right.
         rounding = 4 * jnp.finfo(z.dtype).eps * jnp.abs(values[-1])
         z = z + lengths[jnp.argmax(values <= values.min() + rounding)] * along
-        return num + 1, z, *_free_gradient(problem, free, problem.slopes_at(z))
+        return num + 1, z, *_free_gradient(problem, free, problem.slopes_at(z), z)
 
-    start = _free_gradient(problem, free, problem.slopes_at(problem.z))
+    start = _free_gradient(problem, free, problem.slopes_at(problem.z), problem.z)
     return lax.while_loop(goes_on, step, (0, problem.z, *start))[1]
 
 
-def _free_gradient(problem: _Problem, free, alpha) -> tuple[jax.Array, jax.Array]:
-    """Largest gradient of an unpenalised number, and the sum of the sizes that it is made of."""
+def _free_gradient(problem: _Problem, free, alpha, z) -> tuple[jax.Array, jax.Array]:
+    """Largest gradient of an unpenalised number, and how large it may be by rounding alone."""
     if free is None:
         return jnp.zeros((), alpha.dtype), jnp.zeros((), alpha.dtype)
-    terms = problem.shares.reshape(-1, *(1,) * (alpha.ndim - 1)) * alpha * free
-    axes = tuple(range(1, terms.ndim))
-    return jnp.max(jnp.abs(jnp.sum(terms, axes))), jnp.max(jnp.sum(jnp.abs(terms), axes))
+    eps = jnp.finfo(alpha.dtype).eps
+    units = jnp.abs(problem.shares).reshape(-1, *(1,) * (alpha.ndim - 1)) * free
+    axes = tuple(range(1, units.ndim))
+    # Predictions are rounded too, and alpha with them.
+    moves = problem.slopes_at(z * (1 + ROUNDING * eps)) - problem.slopes_at(z)
+    noise = jnp.abs(units) * (ROUNDING * eps * jnp.abs(alpha) + jnp.abs(moves))
+    return jnp.max(jnp.abs(jnp.sum(units * alpha, axes))), 64 * jnp.max(jnp.sum(noise, axes))
 
 
 def _ascended(problem: _Problem, conjugate: Conjugate, numbers, mask, params, free) -> jax.Array:
