@@ -7,7 +7,10 @@ one compiled program, every number in it traced, so that a sweep is a `vmap`.
 from jgd import features, models
 from jgd.convex.accelerated import accelerated
 from jgd.convex.coordinate import coordinate
+from jgd.convex.hypergradient import implicit
 from jgd.convex.mirror import mirror
+from jgd.convex.path import Path, path
+from jgd.convex.variance_reduced import katyusha, saga, svrg
 from jgd.descent import stop
 from jgd.descent.armijo import armijo
 from jgd.descent.barzilai_borwein import barzilai_borwein
@@ -26,7 +29,7 @@ from jgd.descent.polyak import polyak
 from jgd.descent.rules import adagrad, adam, rmsprop, sgd
 from jgd.descent.status import Status
 from jgd.objectives import losses, penalties
-from jgd.objectives.duality import duality_gap
+from jgd.objectives.duality import duality_gap, largest_strength
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.runtime.clock import descend_within
@@ -57,6 +60,7 @@ __all__ = [
     "Hyperband",
     "Multistart",
     "Objective",
+    "Path",
     "Population",
     "RangeTest",
     "State",
@@ -82,7 +86,10 @@ __all__ = [
     "gradient_noise",
     "grid",
     "hyperband",
+    "implicit",
     "integers",
+    "katyusha",
+    "largest_strength",
     "log_uniform",
     "losses",
     "minibatch_descent",
@@ -91,11 +98,13 @@ __all__ = [
     "multistart",
     "objective",
     "order",
+    "path",
     "penalties",
     "polyak",
     "population_based_training",
     "range_test",
     "rmsprop",
+    "saga",
     "sample",
     "sgd",
     "static",
@@ -103,6 +112,7 @@ __all__ = [
     "stop",
     "successive_halving",
     "sufficient_statistics",
+    "svrg",
     "sweep",
     "sweep_with_progress",
     "tune_xla",

@@ -26,7 +26,8 @@ PUBLIC = {
         *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),
         *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
         *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
-        *("accelerated", "coordinate", "mirror", "duality_gap"),
+        *("accelerated", "coordinate", "mirror", "duality_gap", "svrg", "saga", "katyusha"),
+        *("implicit", "path", "largest_strength"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (
@@ -58,13 +59,13 @@ PUBLIC = {
     "features.": ("standardize", "polynomial", "one_hot", "hashing"),
     "plots.": (
         *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
-        *("halving_brackets", "range_test"),
+        *("halving_brackets", "range_test", "coefficient_path"),
     ),
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
-CLASSES += ["GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
+CLASSES += ["Path", "GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
 CLASSES += ["penalties.Penalty", "models.Model"]
 
 

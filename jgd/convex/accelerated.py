@@ -7,13 +7,14 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
-from jgd.convex.curvature_bound import count_of, known_bound, largest_curvature, power_iteration
+from jgd.convex.all_examples import check_all_at_once, count_of, sum_and_gradient
+from jgd.convex.curvature_bound import known_bound, largest_curvature, power_iteration
 from jgd.descent.checks import Arguments
 from jgd.descent.method import Method
 from jgd.descent.rule import RANGES, like
 from jgd.descent.step import Position, smooth_gradient, smooth_penalty
 from jgd.descent.trial import inner
-from jgd.objectives.objective import loss_and_gradient_sums, loss_sum, mean_like
+from jgd.objectives.objective import loss_sum
 from jgd.tree import Static, is_whole, of_one_shape, require_number, select
 
 ROUNDING = 8  # spacings of floats by which two values of the objective may differ and be the same
@@ -104,30 +105,13 @@ def _init(numbers, steps, arguments: Arguments, params) -> AcceleratedState:
     return AcceleratedState(rate, params, jnp.ones_like(rate), none, jnp.zeros((), bool))
 
 
-def check_all_at_once(name: str, arguments: Arguments) -> None:
-    """ValueError where a method that takes all examples at once is given a batch size."""
-    if arguments.batch_size is not None or arguments.traced_batch_size is not None:
-        raise ValueError(
-            f"batch_size is given, but {name} takes all examples at once. Leave it out, as "
-            "jgd.batch_descent does; for few examples at a time take jgd.svrg() or jgd.saga()."
-        )
-
-
 def _hessian_product(arguments: Arguments, params, vector):
     return jax.jvp(lambda p: _smooth_part(arguments, p)[1], (params,), (vector,))[1]
 
 
-def _sums(arguments: Arguments, params):
-    """The sum of the losses, and the mean gradient of the loss."""
-    total, grads, count = loss_and_gradient_sums(
-        arguments.objective.loss, params, arguments.data, arguments.weights, layout=arguments.layout
-    )
-    return total, mean_like(grads, count, params)
-
-
 def _smooth_part(arguments: Arguments, params):
     """Value and gradient of what is differentiated: mean loss and smooth penalty."""
-    total, mean_grads = _sums(arguments, params)
+    total, mean_grads = sum_and_gradient(arguments, params)
     value = total / count_of(arguments) + smooth_penalty(arguments.objective, params)
     return value, smooth_gradient(arguments.objective, params, mean_grads)
 
@@ -140,7 +124,7 @@ def _smooth_value(arguments: Arguments, params):
 def _run(numbers, steps, arguments: Arguments, position: Position, index):
     del index
     is_searched = numbers["learning_rate"] is None and known_bound(arguments, position.params) is None
-    total, mean_grads = _sums(arguments, position.params)
+    total, mean_grads = sum_and_gradient(arguments, position.params)
 
     def step(carry, _):
         return _step(arguments, numbers["strong_convexity"], is_searched, *carry), None

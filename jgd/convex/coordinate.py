@@ -14,8 +14,8 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
-from jgd.convex.accelerated import check_all_at_once
-from jgd.convex.curvature_bound import LARGEST, count_of
+from jgd.convex.all_examples import check_all_at_once, count_of, sum_and_gradient
+from jgd.convex.curvature_bound import LARGEST
 from jgd.convex.quadratic import (
     Groups,
     Separable,
@@ -29,7 +29,7 @@ from jgd.descent.method import Method
 from jgd.descent.step import Position
 from jgd.objectives.conjugates import CONVEX
 from jgd.objectives.linear_form import check_linear, linear_form, predictions
-from jgd.objectives.objective import loss_and_gradient_sums, mean_like, penalty_value
+from jgd.objectives.objective import penalty_value
 from jgd.objectives.penalties import groups, norms, sets
 from jgd.objectives.penalties.penalty import masked
 from jgd.objectives.rows import counted_rows
@@ -52,10 +52,10 @@ def coordinate(working_set=256) -> Method:
         p += length (p_model - p)
 
     The steps are on the quadratic model of J about the params, with its gradient g and Hessian H over
-    all examples, and cost a row of H each. It is the fastest way to many digits where there are up to some
-    thousand features, or more of them than examples: a handful of epochs, each of which costs a product
-    XᵀX beside a gradient (with squared error only the first does). A purely quadratic penalty is solved
-    as a linear system (Newton's method).
+    all examples, and cost a row of H each. It is the fastest way to many digits where there are up to
+    some thousand features, or more of them than examples: a handful of epochs, each of which costs a
+    product XᵀX beside a gradient (with squared error only the first does). A purely quadratic penalty is
+    solved as a linear system (Newton's method).
 
     Args:
       working_set: number of coordinates that an epoch works on where there are over 1,024: those
@@ -235,14 +235,11 @@ def _hessian(arguments: Arguments, params, bends) -> jax.Array:
 def _run(working_set, arguments: Arguments, position: Position, index):
     del index
     params, memory = position
-    objective, data, weights = arguments.objective, arguments.data, arguments.weights
-    total, grads, count = loss_and_gradient_sums(
-        objective.loss, params, data, weights, layout=arguments.layout
-    )
-    mean_grads = mean_like(grads, count, params)
-    here = total / count + penalty_value(objective, params)
+    objective = arguments.objective
+    total, mean_grads = sum_and_gradient(arguments, params)
+    here = total / count_of(arguments) + penalty_value(objective, params)
     numbers, z, targets = _forms(arguments, params)
-    name = check_linear(objective.loss, params, data, "jgd.coordinate")
+    name = check_linear(objective.loss, params, arguments.data, "jgd.coordinate")
     loss = CONVEX[name].loss(*(number[0] for number in numbers))
     start, unravel = ravel_pytree(params)
     slope = ravel_pytree(mean_grads)[0]

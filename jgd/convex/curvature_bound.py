@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jgd.convex.all_examples import count_of, weighted
 from jgd.descent.checks import Arguments
 from jgd.descent.step import smooth_penalty
 from jgd.objectives.linear_form import check_linear, predictions
+from jgd.objectives.objective import Objective
 from jgd.objectives.rows import counted_rows
 from jgd.tree import norm
 
@@ -33,13 +35,6 @@ def known_bound(arguments: Arguments, params: Any) -> float | None:
     return LARGEST.get(name)
 
 
-def count_of(arguments: Arguments) -> Any:
-    """The number of examples that count."""
-    if arguments.weights is None:
-        return jax.tree.leaves(arguments.data)[0].shape[0]
-    return jnp.maximum(jnp.sum(arguments.weights != 0), 1)
-
-
 def largest_curvature(arguments: Arguments, params: Any, bound: float) -> jax.Array:
     """About the largest eigenvalue of `bound (1/n) sum_i w_i a_i a_iᵀ` + Hessian of a smooth penalty."""
     objective, weights = arguments.objective, arguments.weights
@@ -50,15 +45,22 @@ def largest_curvature(arguments: Arguments, params: Any, bound: float) -> jax.Ar
 
     def product(vector):
         along = forward(vector)
-        scale = jnp.asarray(bound / count, along.dtype)
-        if weights is not None:
-            scale = scale * weights.astype(along.dtype).reshape(-1, *(1,) * (along.ndim - 1))
-        (bent,) = backward(scale * along)
-        slope = jax.grad(lambda p: jnp.asarray(smooth_penalty(objective, p), float))
-        by_penalty = jax.jvp(slope, (params,), (vector,))[1]
-        return jax.tree.map(jnp.add, bent, by_penalty)
+        (bent,) = backward(weighted(jnp.asarray(bound / count, along.dtype) * along, weights))
+        return jax.tree.map(jnp.add, bent, _bent_by_penalty(objective, params, vector))
 
     return power_iteration(product, params)
+
+
+def penalty_curvature(objective: Objective, params: Any) -> jax.Array:
+    """About the largest eigenvalue of the Hessian of a smooth penalty; 0 where there is none."""
+    if objective.penalty is None or not objective.penalty.smooth:
+        return jnp.zeros(())
+    return power_iteration(lambda vector: _bent_by_penalty(objective, params, vector), params)
+
+
+def _bent_by_penalty(objective: Objective, params, vector):
+    slope = jax.grad(lambda p: jnp.asarray(smooth_penalty(objective, p), float))
+    return jax.jvp(slope, (params,), (vector,))[1]
 
 
 def power_iteration(product: Callable, like: Any) -> jax.Array:

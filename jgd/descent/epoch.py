@@ -183,7 +183,7 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     def take_steps(carry_and_total, where, steps, size):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
-        batches = _batches(arguments, where, steps, size)
+        batches = batches_of(arguments, where, steps, size)
         constants = objective, rule, batch_size
         if steps == 1:
             carry, added = take_step(constants, (carry, zero), jax.tree.map(lambda x: x[0], batches))
@@ -194,9 +194,9 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     def take_chunk(carry_and_total, where):
         return take_steps(carry_and_total, where, cut.steps, cut.batch_size), None
 
-    result, _ = lax.scan(take_chunk, (carry, zero), _cut_up(index, 0, cut.chunks, cut.rows))
+    result, _ = lax.scan(take_chunk, (carry, zero), cut_up(index, 0, cut.chunks, cut.rows))
     for start_of_rest, steps, size in cut.rests:
-        where = _cut_up(index, start_of_rest, 1, steps * size)[0]
+        where = cut_up(index, start_of_rest, 1, steps * size)[0]
         result = take_steps(result, where, steps, size)
     carry, total = result
     if batch_size is not None:
@@ -205,14 +205,14 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     return carry, total
 
 
-def _cut_up(index, start: int, pieces: int, rows: int):
+def cut_up(index, start: int, pieces: int, rows: int):
     """Where to find the rows of each piece: their numbers [pieces, rows], or the first of them."""
     if index is None:
         return start + rows * jnp.arange(pieces)
     return index[start : start + pieces * rows].reshape(pieces, rows)
 
 
-def _batches(arguments: Arguments, where, steps: int, size: int):
+def batches_of(arguments: Arguments, where, steps: int, size: int):
     """Rows [steps, size, ...] and their weights [steps, size], or None where all count alike."""
 
     def rows(x):

@@ -76,7 +76,11 @@ def duality_gap(objective: Objective, params: Any, data: Any, weights: Any = Non
     """
     check_objective(objective)
     check_params(params)
-    num_examples = check_data(data)
+    weights = _checked_weights(weights, check_data(data))
+    return gap_at(objective, *strong((params, data)), weights)
+
+
+def _checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
     if weights is not None and not isinstance(weights, jax.core.Tracer):
         weights = np.asarray(weights)
         if weights.dtype.kind in "bfiu" and np.any(weights < 0):
@@ -84,8 +88,62 @@ def duality_gap(objective: Objective, params: Any, data: Any, weights: Any = Non
                 f"weights go down to {weights.min()}, but none below 0 is wanted: the objective would "
                 "not be convex, and nothing could be said of its minimum."
             )
-    weights = checked_weights(weights, num_examples)
-    return gap_at(objective, *strong((params, data)), weights)
+    return checked_weights(weights, num_examples)
+
+
+def largest_strength(objective: Objective, params: Any, data: Any, weights: Any = None) -> jax.Array:
+    """The strength of an l1, elastic net, group or nuclear penalty from which on all it holds is 0.
+
+        largest = max_j |(gradient of the mean loss)_j|   at penalised params of 0, the others at best
+
+    for l1, and its dual norm for the others (for elastic net divided by the share of l1). A path of
+    strengths begins there: `largest * jnp.logspace(0, -3, 100)`.
+
+    Args:
+      objective: from `jgd.objective`; the strength of its penalty does not matter, if it is above 0.
+      params: pytree of float arrays, for their shapes.
+      data: pytree of arrays that share their leading axis N.
+      weights: [N], none below 0, or None.
+
+    Returns:
+      A float scalar, in units of the strength.
+
+    Raises:
+      ValueError: the loss is no loss of jgd at a linear prediction that is smooth, or the penalty makes
+        no zeros; a weight is below 0.
+
+    >>> def loss(params, example):
+    ...     return jgd.losses.squared_error(params @ example[0], example[1])
+    >>> data = jnp.eye(2), jnp.array([1.0, -3.0])
+    >>> objective = jgd.objective(loss, jgd.penalties.l1(0.1))
+    >>> round(float(largest_strength(objective, jnp.zeros(2), data)), 4)
+    3.0
+
+    Source: Friedman, Hastie and Tibshirani (2010), J. Statistical Software 33(1), section 2.5.
+    """
+    check_objective(objective)
+    check_params(params)
+    weights = _checked_weights(weights, check_data(data))
+    return _largest_strength(objective, *strong((params, data)), weights)
+
+
+@jax.jit
+def _largest_strength(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Array:
+    loss = CONVEX[check_linear(objective.loss, params, data, "jgd.largest_strength")]
+    conjugate, numbers, mask = _conjugate(objective)
+    if conjugate.scale is None or loss.domain is not None:
+        raise ValueError(
+            "objective has "
+            + ("a penalty that makes no zeros" if conjugate.scale is None else "a loss with kinks")
+            + ", but jgd.largest_strength wants l1, elastic_net, group_l1 or nuclear and a smooth loss."
+        )
+    nothing = with_vector(mask, params, jnp.zeros_like(as_vector(mask, params)))
+    problem = _problem(objective, loss, nothing, data, weights)
+    free = _free_columns(problem, mask, params)
+    u = problem.backward(problem.slopes_at(_without_gradient(problem, free)))
+    # By a strength that is much too small, the scale is its share of the one that is just enough.
+    tiny = jnp.sqrt(jnp.finfo(problem.z.dtype).tiny).astype(numbers[0].dtype)
+    return tiny / conjugate.scale(tiny, *numbers[1:], mask, u)
 
 
 class _Problem(NamedTuple):

@@ -13,9 +13,11 @@ from jgd.plots.curves import learning_curves
 from jgd.plots.heat import heat_map
 from jgd.plots.marginals import final_loss
 from jgd.plots.parallel import parallel_coordinates
+from jgd.plots.paths import coefficient_path
 from jgd.plots.ranges import range_test
 
 __all__ = [
+    "coefficient_path",
     "final_loss",
     "halving_brackets",
     "heat_map",
