@@ -3,7 +3,7 @@
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 BENCHMARKS := limits stochastic minibatch network full_gradient least_squares batch_sizes \
-              sweeps cross_validation halving time_to_accuracy scaling start_up
+              sweeps cross_validation halving time_to_accuracy convex scaling start_up
 # What two tests have in common, and two runs, is compiled once: a tenth less for the first run, two
 # thirds less for the next.
 CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
@@ -64,6 +64,7 @@ clean:
 
 .venv/.bench: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --no-deps islp==0.6.0  # for its data; what it wants is heavy
 	@touch $@
 
 .venv-torch/.installed: pyproject.toml .ci/oldest.txt

@@ -22,6 +22,7 @@ ORDER = (
     "cross_validation",
     "halving",
     "time_to_accuracy",
+    "convex",
     "scaling",
     "start_up",
 )

@@ -19,7 +19,7 @@ from jgd.tree import Static, is_whole, of_one_shape, require_number, select
 
 ROUNDING = 8  # spacings of floats by which two values of the objective may differ and be the same
 MOST_REFUSED = 64  # steps in a row: then none is found any more
-GROWTH = 1.1  # of a step that was taken, where its length is searched
+GROWTH = 1.05  # of a step that was taken, where its length is searched
 
 
 def accelerated(learning_rate=None, strong_convexity=None, *, steps=10) -> Method:
@@ -138,7 +138,6 @@ def _step(arguments: Arguments, strong_convexity, is_searched, params, state: Ac
     growth = (1 + jnp.sqrt(1 + 4 * state.growth**2)) / 2
     momentum = (state.growth - 1) / growth
     if strong_convexity is not None:
-        # After a step that was not taken, and at the start, `before` is where the params are.
         root = jnp.sqrt(jnp.minimum(rate * strong_convexity, 1))
         momentum = (1 - root) / (1 + root)
     ahead = jax.tree.map(lambda x, b: x + like(momentum, x) * (x - b), params, state.before)
@@ -159,8 +158,8 @@ def _step(arguments: Arguments, strong_convexity, is_searched, params, state: Ac
     refused = jnp.where(taken, 0, state.refused + 1)
     state = AcceleratedState(
         learning_rate=new_rate.astype(rate.dtype),
-        before=params,  # also where the step was refused: the next one has no momentum
-        growth=jnp.where(taken & ~uphill, growth, 1).astype(state.growth.dtype),
+        before=select(taken, params, state.before),
+        growth=jnp.where(taken, jnp.where(uphill, 1, growth), state.growth).astype(rate.dtype),
         refused=refused,
         stalled=refused >= MOST_REFUSED,
     )

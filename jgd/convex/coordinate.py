@@ -33,12 +33,13 @@ from jgd.objectives.objective import penalty_value
 from jgd.objectives.penalties import groups, norms, sets
 from jgd.objectives.penalties.penalty import masked
 from jgd.objectives.rows import counted_rows
-from jgd.tree import Static, is_whole
+from jgd.tree import Static, is_whole, select
 
 MOST_DENSE = 1024  # params up to which all are worked on at once
 MOST_ROWS = 4096  # up to which a system of the rows is solved where there are more params than that
 BLOCK = 2048  # rows of which the Hessian is summed at once
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 0.0)  # of the way to the minimum of the model
+SUFFICIENT = 1e-2  # share of what the gradient promises that must come true
 ROUNDING = 4  # spacings of floats by which two values of J may differ and be the same
 MOST_IN_VAIN = 3  # epochs in a row that gain nothing
 # Huber bends by 0 where an example is an outlier: there its bound stands in.
@@ -247,7 +248,7 @@ def _run(working_set, arguments: Arguments, position: Position, index):
     if bends is None:
         bends = jnp.full(len(z), LARGEST[name], z.dtype) if name in BOUNDED else _bends(loss, z, targets)
     target = unravel(_model_minimum(working_set.value, arguments, params, bends, start, slope, here))
-    landed, after = _along(arguments, loss, z, targets, params, target)
+    landed, after = _along(arguments, loss, z, targets, params, target, slope, here)
     rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(here)
     vain = jnp.where(here - after > rounding, 0, memory.vain + 1)
     memory = CoordinateState(memory.hessian, vain, vain >= MOST_IN_VAIN)
@@ -317,26 +318,38 @@ def _worst(kinks: Separable, start, slope, num: int) -> jax.Array:
     return lax.top_k(violation + jnp.where(first, jnp.max(violation), 0), num)[1]
 
 
-def _along(arguments: Arguments, loss, z, targets, params, target):
-    """The params on the way to the target where J is lowest, and J there."""
+def _along(arguments: Arguments, loss, z, targets, params, target, slope, here):
+    """The params on the way to the target as far as J falls by a share of its promise, and J there."""
     objective = arguments.objective
     step = jax.tree.map(jnp.subtract, target, params)
     data = counted_rows(arguments.data, arguments.weights)
     change = jax.jvp(lambda p: predictions(objective.loss, p, data), (params,), (step,))[1]
     shares = _shares(arguments, z.dtype)
-
-    def at(length):
-        return jax.tree.map(lambda p, s: p + length.astype(p.dtype) * s, params, step)
-
-    def value(length):
-        losses = jax.vmap(loss)(z + length * change, targets)
-        return jnp.sum(shares * losses) + penalty_value(objective, at(length))
-
+    promise = (
+        slope @ ravel_pytree(step)[0]
+        + penalty_value(objective, target)
+        - penalty_value(objective, params)
+    )
+    rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(here)
     lengths = jnp.asarray(LENGTHS, z.dtype)
-    values = lax.map(value, lengths)
-    values = jnp.where(jnp.isnan(values), jnp.inf, values)
-    # Of values that rounding makes alike the longest step counts: it ends at zeros.
-    rounding = ROUNDING * jnp.finfo(values.dtype).eps * jnp.abs(values[-1])
-    best = jnp.argmax(values <= values.min() + rounding)
-    landed = jax.tree.map(lambda t, a: jnp.where(best == 0, t, a), target, at(lengths[best]))
-    return landed, values[best]
+
+    def at(place):
+        landed = jax.tree.map(lambda p, s: p + lengths[place].astype(p.dtype) * s, params, step)
+        # A whole step ends at the zeros of the target.
+        return select(place == 0, target, landed)
+
+    def value(place):
+        losses = jax.vmap(loss)(z + lengths[place] * change, targets)
+        return jnp.sum(shares * losses) + penalty_value(objective, at(place))
+
+    def is_refused(carry):
+        place, found = carry
+        falls = found <= here + SUFFICIENT * lengths[place] * promise + rounding
+        return ~falls & (place < len(LENGTHS) - 1)
+
+    def shorten(carry):
+        place, _ = carry
+        return place + 1, value(place + 1)
+
+    place, found = lax.while_loop(is_refused, shorten, (0, value(0)))
+    return at(place), found

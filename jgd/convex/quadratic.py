@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from jax import lax
 
 MOST_SWEEPS = 300
-ENOUGH = 1e-10  # of J: when no step of a sweep gains more, the model is solved
 
 
 class Separable(NamedTuple):
@@ -73,10 +72,15 @@ def descend_coordinates(hessian, gradient, penalty: Separable, start, scale) -> 
 
     def goes_on(carry):
         num, _, _, most = carry
-        return (num < MOST_SWEEPS) & (most > ENOUGH * jnp.abs(scale))
+        return (num < MOST_SWEEPS) & (most > _next_to_nothing(scale))
 
     carry = 0, start, jnp.zeros_like(start), jnp.full_like(scale, jnp.inf)
     return lax.while_loop(goes_on, sweep, carry)[1]
+
+
+def _next_to_nothing(scale) -> jax.Array:
+    """What a step gains falls with the square of its length, so that digits of params want more of J."""
+    return jnp.finfo(scale.dtype).eps ** 1.5 * jnp.abs(scale)
 
 
 class Groups(NamedTuple):
@@ -132,7 +136,7 @@ def descend_groups(hessian, gradient, groups: Groups, start, scale) -> jax.Array
 
     def goes_on(carry):
         num, _, _, most = carry
-        return (num < MOST_SWEEPS) & (most > ENOUGH * jnp.abs(scale))
+        return (num < MOST_SWEEPS) & (most > _next_to_nothing(scale))
 
     p = jnp.pad(start, (0, 1))
     carry = 0, p, jnp.zeros_like(p), jnp.full_like(scale, jnp.inf)

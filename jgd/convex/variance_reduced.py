@@ -287,11 +287,11 @@ def _run_katyusha(numbers, arguments: Arguments, position: Position, index):
     total, mean_grads = sum_and_gradient(arguments, params)
     entries, table = _snapshot(arguments, params)
     rate, convexity = memory.learning_rate, numbers["strong_convexity"]
-    num = jax.tree.leaves(arguments.data)[0].shape[0]
+    count = count_of(arguments)
     if convexity is None:
         t = 2 / (memory.epochs.astype(rate.dtype) + 4)
     else:
-        steps = num / (arguments.batch_size or num)
+        steps = count / (arguments.batch_size or count)
         t = jnp.minimum(jnp.sqrt(steps * convexity * rate), 0.5)
 
     def step(carry, rows, weights, old):

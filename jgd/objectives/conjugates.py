@@ -89,12 +89,13 @@ def _softmax(z, alpha, y):
 
 
 def _poisson(z, alpha, y):
-    rate = jnp.exp(z)
-    return _divergence(y + alpha, rate, -z) - (y + alpha) + rate
+    rate, mean = jnp.exp(z), relu(y + alpha)
+    return _divergence(mean, rate, -z) - mean + rate
 
 
 def _divergence(b, p, minus_log_p):
     """`b log(b / p)`, with all digits where b is near p, and where p is too small for a float."""
+    b = relu(b)  # a share that rounding has put below 0
     ratio = (b - p) / jnp.where(p > 0, p, 1)
     is_near = (p > 0) & (jnp.abs(ratio) < 0.5)
     near = b * jnp.log1p(jnp.where(is_near, ratio, 0))

@@ -213,7 +213,7 @@ def gap_at(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Ar
     rest, allowed = _free_gradient(problem, free, alpha, problem.z)
     gap = jnp.where((rest > allowed) | jnp.isposinf(penalty), jnp.inf, gap)
     # What rounding leaves of the gradient of the intercept counts by the size of the intercept.
-    gap = jnp.maximum(gap, ROUNDING * eps * sizes + rest * (1 + norm(params)))
+    gap += ROUNDING * eps * sizes + rest * (1 + norm(params))
     if weights is not None:
         gap = jnp.where(jnp.any(weights < 0), jnp.nan, gap)
     return jnp.where(jnp.isfinite(value), gap, jnp.nan)
@@ -289,6 +289,7 @@ def _without_gradient(problem: _Problem, free) -> jax.Array:
         return problem.z
 
     shares = problem.shares.reshape(-1, *(1,) * (problem.z.ndim - 1))
+    eps = jnp.finfo(problem.z.dtype).eps
 
     def goes_on(carry):
         step, _, rest, allowed = carry
@@ -299,15 +300,18 @@ def _without_gradient(problem: _Problem, free) -> jax.Array:
         slopes, bends = jax.vmap(lambda column: jax.jvp(problem.slopes_at, (z,), (column,)))(free)
         gradient = jnp.tensordot(free, shares * slopes[0], z.ndim)
         hessian = jnp.einsum("a...,b...->ab", free, shares * bends)
-        # Of Huber nothing bends where all are outliers: a hundredth of the columns keeps it solvable.
+        # Of Huber nothing bends where all are outliers, of softmax nothing along the sum of the scores:
+        # some of the columns, and a little of what bends, keeps it solvable.
         size = jnp.einsum("a...,a...->a", free, shares * free)
-        hessian += jnp.diag(1e-3 * size * (jnp.diagonal(hessian) < 1e-3 * size) + 1e-30)
+        bend = jnp.diagonal(hessian)
+        hessian += jnp.diag(1e-3 * size * (bend < 1e-3 * size) + jnp.sqrt(eps) * bend + 1e-30)
         along = -jnp.tensordot(jnp.linalg.solve(hessian, gradient), free, 1)
+        along = jnp.where(jnp.isfinite(along), along, 0)
         lengths = jnp.asarray(LENGTHS, z.dtype)
         values = jax.vmap(lambda length: problem.loss_at(z + length * along))(lengths)
         values = jnp.where(jnp.isnan(values), jnp.inf, values)
         # Near the end the values no longer differ, and a whole step is right.
-        rounding = 4 * jnp.finfo(z.dtype).eps * jnp.abs(values[-1])
+        rounding = 4 * eps * jnp.abs(values[-1])
         z = z + lengths[jnp.argmax(values <= values.min() + rounding)] * along
         return num + 1, z, *_free_gradient(problem, free, problem.slopes_at(z), z)
 

@@ -75,6 +75,11 @@ def _within(bound, size):
     return jnp.where(size > bound, bound / jnp.where(size > 0, size, 1), 1)
 
 
+def _is_beyond(scale) -> jax.Array:
+    """Whether u is out of bounds, by more than the rounding of what was scaled to lie within."""
+    return scale < 1 - 64 * jnp.finfo(scale.dtype).eps
+
+
 def _of_groups(function, mask, labels, *trees):
     """`function` of the norms of each group and their weights, for each penalised leaf."""
     pairs = [masked(mask, tree)[0] for tree in trees]
@@ -91,7 +96,7 @@ def _of_groups(function, mask, labels, *trees):
 def _group_l1(strength, labels, mask, params, u):
     p, flat = _vectors(mask, params, u)
     pull = like(strength, p) * sum(_of_groups(lambda w, p: jnp.sum(w * p), mask, labels, params))
-    beyond = _group_l1_scale(strength, labels, mask, u) < 1
+    beyond = _is_beyond(_group_l1_scale(strength, labels, mask, u))
     return jnp.where(beyond, jnp.inf, relu(pull - p @ flat))
 
 
@@ -103,7 +108,8 @@ def _group_l1_scale(strength, labels, mask, u):
 def _nuclear(strength, mask, params, u):
     p, flat = _vectors(mask, params, u)
     total = groups._nuclear_value(strength, mask, params)
-    return jnp.where(_nuclear_scale(strength, mask, u) < 1, jnp.inf, relu(total - p @ flat))
+    beyond = _is_beyond(_nuclear_scale(strength, mask, u))
+    return jnp.where(beyond, jnp.inf, relu(total - p @ flat))
 
 
 def _nuclear_scale(strength, mask, u):

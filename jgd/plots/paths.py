@@ -50,8 +50,8 @@ def coefficient_path(
     leaves = [np.asarray(leaf, float) for leaf in jax.tree.leaves(drawn)]
     if not leaves or any(leaf.shape[:1] != (num,) for leaf in leaves):
         raise ValueError(
-            f"params have the shapes {[leaf.shape for leaf in leaves]}, but arrays with a leading axis of "
-            f"the {num} strengths are wanted: found.params['weights']."
+            f"params have the shapes {[leaf.shape for leaf in leaves]}, but arrays with a leading axis "
+            f"of the {num} strengths are wanted: found.params['weights']."
         )
     values = np.concatenate([leaf.reshape(num, -1) for leaf in leaves], axis=1)
     if names is not None and len(names) != values.shape[1]:

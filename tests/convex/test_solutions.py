@@ -1,0 +1,70 @@
+"""Every method ends at the solution of scikit-learn, or of SciPy."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize
+
+import jgd
+from tests.convex import problems
+from tests.problems import x64
+
+METHODS = {
+    "accelerated": (functools.partial(jgd.accelerated), None, 100),
+    "coordinate": (functools.partial(jgd.coordinate), None, 20),
+    "svrg": (functools.partial(jgd.svrg), 1, 150),
+    "saga": (functools.partial(jgd.saga), 4, 200),
+}
+NOT_OF_COORDINATE = ("multinomial l2", "multinomial l1")
+CASES = [
+    pytest.param(name, method, marks=() if method == "coordinate" else pytest.mark.exhaustive)
+    for name in problems.NAMES
+    for method in METHODS
+    if not (method == "coordinate" and name in NOT_OF_COORDINATE)
+    # Of those with few examples at a time, a smooth problem, one with kinks and one with classes.
+    if method in ("accelerated", "coordinate") or name in ("ridge", "logistic l1", "multinomial l2")
+]
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_solution_is_that_of_scikit_learn(name, method):
+    make, batch_size, epochs = METHODS[method]
+    with x64():
+        objective, params, data, solution = problems.problem(name)
+        fit = jgd.descend(
+            objective, params, data, rule=make(), batch_size=batch_size, epochs=epochs,
+            key=jax.random.key(0), stop=jgd.stop.duality_gap(1e-9),
+        )  # fmt: skip
+        assert fit.status == jgd.Status.CONVERGED, jgd.explain(fit)
+        assert fit.history.duality_gap[fit.epochs - 1] <= 1e-9
+        if name.startswith("multinomial"):  # scores of classes are known up to a common number
+            fit.params["bias"] -= fit.params["bias"].mean()
+            solution["bias"] -= solution["bias"].mean()
+        for key, wanted in solution.items():
+            np.testing.assert_allclose(fit.params[key], wanted, atol=1e-4)
+
+
+def test_huber_and_poisson_end_at_the_solutions_of_scipy():
+    with x64():
+        x, y, _, _ = problems.rows()
+        counts = np.random.default_rng(1).poisson(2, len(x))
+        for loss, targets, cost in (
+            (problems.HUBER, y, lambda r: np.where(abs(r) <= 0.7, r**2 / 2, 0.7 * (abs(r) - 0.35))),
+            (problems.loss_of(jgd.losses.poisson), counts, None),
+        ):
+            objective = jgd.objective(loss, jgd.penalties.l2(0.1, problems.MASK))
+            data = jnp.asarray(x), jnp.asarray(targets)
+
+            def total(p, cost=cost, targets=targets):
+                z = x @ p[:-1] + p[-1]
+                losses = cost(z - targets) if cost else np.exp(z) - targets * z
+                return losses.mean() + 0.05 * p[:-1] @ p[:-1]
+
+            wanted = optimize.minimize(total, np.zeros(6), tol=1e-13, options={"gtol": 1e-9}).x
+            for rule in (jgd.coordinate(), jgd.accelerated()):
+                fit = jgd.batch_descent(objective, problems.start(), data, rule=rule, epochs=100)
+                np.testing.assert_allclose(fit.params["weights"], wanted[:-1], atol=1e-5)
+                np.testing.assert_allclose(fit.params["bias"], wanted[-1], atol=1e-5)
