@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import data
 
 ACCURACY = 1e-6
-MOST_SECONDS = 20.0  # of the search for the effort of a solver, beyond which it is given up
+MOST_SECONDS = 10.0  # of the search for the effort of a solver, beyond which it is given up
 GROWTH = 1.4  # of the effort from try to try
 RATIO = 0.5  # share of l1 in the elastic net
 MASK = {"weights": True, "bias": False}

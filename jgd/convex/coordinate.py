@@ -14,7 +14,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
-from jgd.convex.all_examples import check_all_at_once, count_of, sum_and_gradient
+from jgd.convex.all_examples import check_all_at_once, count_of
 from jgd.convex.curvature_bound import LARGEST
 from jgd.convex.quadratic import (
     Groups,
@@ -29,7 +29,7 @@ from jgd.descent.method import Method
 from jgd.descent.step import Position
 from jgd.objectives.conjugates import CONVEX
 from jgd.objectives.linear_form import check_linear, linear_form, predictions
-from jgd.objectives.objective import penalty_value
+from jgd.objectives.objective import penalty_value, wide
 from jgd.objectives.penalties import groups, norms, sets
 from jgd.objectives.penalties.penalty import masked
 from jgd.objectives.rows import counted_rows
@@ -38,6 +38,8 @@ from jgd.tree import Static, is_whole, select
 MOST_DENSE = 1024  # params up to which all are worked on at once
 MOST_ROWS = 4096  # up to which a system of the rows is solved where there are more params than that
 BLOCK = 2048  # rows of which the Hessian is summed at once
+FEW_COLUMNS = 64  # of which the Hessian over all rows costs less than a worse direction
+ROWS_PER_COLUMN, MOST_SAMPLED = 50, 8  # of more: so many rows, and an eighth of all, at least
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 0.0)  # of the way to the minimum of the model
 SUFFICIENT = 1e-2  # share of what the gradient promises that must come true
 ROUNDING = 4  # spacings of floats by which two values of J may differ and be the same
@@ -115,7 +117,7 @@ def _init(working_set, arguments: Arguments, params) -> CoordinateState:
             f"loss has a prediction of shape {shape}, but coordinate wants one number for each example. "
             "Use jgd.accelerated()."
         )
-    size = sum(p.size for p in jax.tree.leaves(params))
+    size = _num_params(params)
     num_rows = jax.tree.leaves(arguments.data)[0].shape[0]
     kinks = _kinks(arguments.objective.penalty, params)
     if kinks is None and size > MOST_DENSE and num_rows > MOST_ROWS:
@@ -217,31 +219,87 @@ def _shares(arguments: Arguments, dtype) -> jax.Array:
 def _hessian(arguments: Arguments, params, bends) -> jax.Array:
     """`(1/n) sum_i w_i bends_i a_i a_iᵀ`, [P, P], over blocks of rows."""
     data = counted_rows(arguments.data, arguments.weights)
-    size = sum(p.size for p in jax.tree.leaves(params))
-    scales = jnp.sqrt(_shares(arguments, bends.dtype) * bends)
-    block = min(BLOCK, len(bends))
+    return _sum_of_products(arguments, params, data, _shares(arguments, bends.dtype) * bends)
 
-    def add(total, position):
+
+def _sampled_hessian(arguments: Arguments, params, bends) -> jax.Array:
+    """The Hessian with its own diagonal, and the correlations of a sample of the rows.
+
+    Beside the diagonal a sample says enough for a direction, and costs a share of the product; a column
+    of few entries, which it may miss, keeps its scale.
+    """
+    num = len(bends)
+    wanted = max(ROWS_PER_COLUMN * _num_params(params), num // MOST_SAMPLED)
+    if wanted > num // 2 or _num_params(params) <= FEW_COLUMNS:
+        return _hessian(arguments, params, bends)
+    data = counted_rows(arguments.data, arguments.weights)
+    scales = _shares(arguments, bends.dtype) * bends
+    drawn = np.sort(np.random.default_rng(0).choice(num, wanted, replace=False))
+    sample, of_sample = jax.tree.map(lambda x: x[drawn], (data, scales))
+    hessian = _sum_of_products(arguments, params, sample, of_sample)
+    seen, diagonal = jnp.diagonal(hessian), _diagonal(arguments, params, data, scales)
+    factor = jnp.where(seen > 0, jnp.sqrt(diagonal / jnp.where(seen > 0, seen, 1)), 0)
+    scaled = factor[:, None] * hessian * factor
+    return scaled + jnp.diag(diagonal - jnp.diagonal(scaled))
+
+
+def _diagonal(arguments: Arguments, params, data, scales) -> jax.Array:
+    """`sum_i scales_i a_i²`, [P]."""
+
+    def add(total, rows, own):
+        return total + own @ jnp.square(_rows(arguments, params, rows))
+
+    return _over_blocks(add, jnp.zeros(_num_params(params), scales.dtype), data, scales)
+
+
+def _sum_of_products(arguments: Arguments, params, data, scales) -> jax.Array:
+    """`sum_i scales_i a_i a_iᵀ`, [P, P]."""
+
+    def add(total, rows, own):
+        scaled = jnp.sqrt(own)[:, None] * _rows(arguments, params, rows)
+        return total + jnp.matmul(scaled.T, scaled, precision=lax.Precision.HIGHEST)
+
+    size = _num_params(params)
+    return _over_blocks(add, jnp.zeros((size, size), scales.dtype), data, scales)
+
+
+def _num_params(params) -> int:
+    return sum(p.size for p in jax.tree.leaves(params))
+
+
+def _over_blocks(add, zero, data, scales):
+    """`add(total, rows, scales)` over blocks of rows."""
+    num, block = len(scales), min(BLOCK, len(scales))
+
+    def take(total, position):
         # The last block begins early enough to be whole; rows seen before then weigh nothing.
-        start = jnp.minimum(position * block, len(bends) - block)
-        part, own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, block), (data, scales))
+        start = jnp.minimum(position * block, num - block)
+        rows, own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, block), (data, scales))
         fresh = start + jnp.arange(block) >= position * block
-        rows = jnp.where(fresh, own, 0)[:, None] * _rows(arguments, params, part)
-        return total + jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST), None
+        return add(total, rows, jnp.where(fresh, own, 0)), None
 
-    zero = jnp.zeros((size, size), bends.dtype)
-    return lax.scan(add, zero, jnp.arange(-(-len(bends) // block)))[0]
+    return lax.scan(take, zero, jnp.arange(-(-num // block)))[0]
 
 
 def _run(working_set, arguments: Arguments, position: Position, index):
     del index
     params, memory = position
     objective = arguments.objective
-    total, mean_grads = sum_and_gradient(arguments, params)
-    here = total / count_of(arguments) + penalty_value(objective, params)
-    numbers, z, targets = _forms(arguments, params)
     name = check_linear(objective.loss, params, arguments.data, "jgd.coordinate")
+    data = counted_rows(arguments.data, arguments.weights)
+
+    def predicted(params):
+        of_one = lambda example: linear_form(objective.loss, params, example)[1:]  # noqa: E731
+        numbers, z, targets = jax.vmap(of_one)(data)
+        return z, (targets, numbers)
+
+    # The predictions once, for the loss, the gradient, the Hessian and the way along the step.
+    z, pull, (targets, numbers) = jax.vjp(predicted, params, has_aux=True)
     loss = CONVEX[name].loss(*(number[0] for number in numbers))
+    shares = _shares(arguments, z.dtype)
+    mean = jnp.sum(shares * jax.vmap(loss)(z, targets))
+    (mean_grads,) = pull(shares * jax.vmap(jax.grad(loss))(z, targets))
+    here = mean + penalty_value(objective, params)
     start, unravel = ravel_pytree(params)
     slope = ravel_pytree(mean_grads)[0]
     bends = memory.hessian
@@ -252,13 +310,8 @@ def _run(working_set, arguments: Arguments, position: Position, index):
     rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(here)
     vain = jnp.where(here - after > rounding, 0, memory.vain + 1)
     memory = CoordinateState(memory.hessian, vain, vain >= MOST_IN_VAIN)
+    total = (mean * count_of(arguments)).astype(wide(mean.dtype))
     return Position(landed, memory), total, mean_grads
-
-
-def _forms(arguments: Arguments, params) -> tuple:
-    """Numbers of the loss, predictions and targets of all examples, each [N]."""
-    data = counted_rows(arguments.data, arguments.weights)
-    return jax.vmap(lambda example: linear_form(arguments.objective.loss, params, example)[1:])(data)
 
 
 def _bends(loss, z, targets) -> jax.Array:
@@ -278,7 +331,7 @@ def _model_minimum(working_set, arguments: Arguments, params, bends, start, slop
     kinks = _kinks(penalty, params)
     is_held = np.zeros(len(start), bool) if penalty is None else _held(penalty.value.args[-1], params)
     if len(start) <= MOST_DENSE:
-        hessian = bends if bends.ndim == 2 else _hessian(arguments, params, bends)
+        hessian = bends if bends.ndim == 2 else _sampled_hessian(arguments, params, bends)
         if kinks is None:
             l2 = penalty.value.args[0] if is_held.any() else 0.0
             return newton_point(hessian, slope, jnp.where(is_held, l2, 0).astype(start.dtype), start)

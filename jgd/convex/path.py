@@ -28,7 +28,7 @@ class Path:
       fits: a `Fit` whose leaves have a leading axis K.
     """
 
-    strengths: np.ndarray
+    strengths: jax.Array
     fits: Fit
 
     @property
@@ -108,7 +108,7 @@ def path(
         fits = _one_after_the_other(train, checked, params)
     else:
         fits = train_lanes(lambda strength: train(strength, params), (checked,), lane_mesh(mesh), lanes)
-    return Path(np.asarray(checked), fits)
+    return Path(checked, fits)
 
 
 def _one_after_the_other(train: Callable, strengths: jax.Array, params: Any) -> Fit:

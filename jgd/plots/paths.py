@@ -59,14 +59,15 @@ def coefficient_path(
             f"names holds {len(names)}, but {values.shape[1]} are wanted, one for each param drawn."
         )
     ax = axes_or_new(ax)
-    order = np.argsort(-found.strengths)
-    strengths, values = found.strengths[order], values[order]
+    strengths = np.asarray(found.strengths, float)
+    order = np.argsort(-strengths)
+    strengths, values = strengths[order], values[order]
     moving = np.flatnonzero(np.any(values != 0, axis=0))
     for column in moving:
         ax.plot(strengths, values[:, column], linewidth=1.2)
     ax.axhline(0, color="0.4", linewidth=0.8, zorder=0)
     ax.set_xscale("log" if strengths.min() > 0 else "symlog")
-    ax.invert_xaxis()
+    ax.set_xlim(strengths[0], strengths[-1])
     ax.set(xlabel="strength of the penalty", ylabel="param")
     ax.set_title("Path of the params")
     if names is not None:
@@ -82,4 +83,13 @@ def _name_the_largest(ax: Any, at: float, last: np.ndarray, moving: np.ndarray, 
     gap, height = (high - low) / 20, low
     for column in largest:
         height = max(last[column], height + gap)
-        ax.text(at, height, names[column], va="center", fontsize="small", color=colours[int(column)])
+        ax.annotate(
+            names[column],
+            (at, height),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            color=colours[int(column)],
+            annotation_clip=False,
+        )
