@@ -10,6 +10,7 @@ from jgd.convex.coordinate import coordinate
 from jgd.convex.hypergradient import implicit
 from jgd.convex.mirror import mirror
 from jgd.convex.path import Path, path
+from jgd.convex.primal_dual import primal_dual
 from jgd.convex.variance_reduced import katyusha, saga, svrg
 from jgd.descent import stop
 from jgd.descent.armijo import armijo
@@ -102,6 +103,7 @@ __all__ = [
     "penalties",
     "polyak",
     "population_based_training",
+    "primal_dual",
     "range_test",
     "rmsprop",
     "saga",

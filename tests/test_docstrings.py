@@ -27,7 +27,7 @@ PUBLIC = {
         *("auto_rule", "diagnose", "gradient_noise", "range_test", "sufficient_statistics"),
         *("armijo", "barzilai_borwein", "polyak", "tune_xla"),
         *("accelerated", "coordinate", "mirror", "duality_gap", "svrg", "saga", "katyusha"),
-        *("implicit", "path", "largest_strength"),
+        *("implicit", "path", "largest_strength", "primal_dual"),
         *("uniform", "log_uniform", "integers", "choice"),
     ),
     "losses.": (

@@ -25,6 +25,13 @@ def count_of(arguments: Arguments) -> Any:
     return jnp.maximum(jnp.sum(arguments.weights != 0), 1)
 
 
+def shares_of(arguments: Arguments, dtype) -> jax.Array:
+    """The weights of the examples by their count, [N]."""
+    num_rows = jax.tree.leaves(arguments.data)[0].shape[0]
+    weights = jnp.ones(num_rows) if arguments.weights is None else arguments.weights
+    return (weights / count_of(arguments)).astype(dtype)
+
+
 def sum_and_gradient(arguments: Arguments, params: Any) -> tuple[jax.Array, Any]:
     """The sum of the losses, and the gradient of their mean."""
     total, grads, count = loss_and_gradient_sums(

@@ -14,7 +14,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
-from jgd.convex.all_examples import check_all_at_once, count_of
+from jgd.convex.all_examples import check_all_at_once, count_of, shares_of
 from jgd.convex.curvature_bound import LARGEST
 from jgd.convex.quadratic import (
     Groups,
@@ -38,8 +38,6 @@ from jgd.tree import Static, is_whole, select
 MOST_DENSE = 1024  # params up to which all are worked on at once
 MOST_ROWS = 4096  # up to which a system of the rows is solved where there are more params than that
 BLOCK = 2048  # rows of which the Hessian is summed at once
-FEW_COLUMNS = 64  # of which the Hessian over all rows costs less than a worse direction
-ROWS_PER_COLUMN, MOST_SAMPLED = 50, 8  # of more: so many rows, and an eighth of all, at least
 LENGTHS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 1e-3, 0.0)  # of the way to the minimum of the model
 SUFFICIENT = 1e-2  # share of what the gradient promises that must come true
 ROUNDING = 4  # spacings of floats by which two values of J may differ and be the same
@@ -210,75 +208,27 @@ def _rows(arguments: Arguments, params, data) -> jax.Array:
     return jax.vmap(row)(data)
 
 
-def _shares(arguments: Arguments, dtype) -> jax.Array:
-    num_rows = jax.tree.leaves(arguments.data)[0].shape[0]
-    weights = jnp.ones(num_rows) if arguments.weights is None else arguments.weights
-    return (weights / count_of(arguments)).astype(dtype)
-
-
 def _hessian(arguments: Arguments, params, bends) -> jax.Array:
     """`(1/n) sum_i w_i bends_i a_i a_iᵀ`, [P, P], over blocks of rows."""
     data = counted_rows(arguments.data, arguments.weights)
-    return _sum_of_products(arguments, params, data, _shares(arguments, bends.dtype) * bends)
+    scales = jnp.sqrt(shares_of(arguments, bends.dtype) * bends)
+    num, block = len(scales), min(BLOCK, len(scales))
 
-
-def _sampled_hessian(arguments: Arguments, params, bends) -> jax.Array:
-    """The Hessian with its own diagonal, and the correlations of a sample of the rows.
-
-    Beside the diagonal a sample says enough for a direction, and costs a share of the product; a column
-    of few entries, which it may miss, keeps its scale.
-    """
-    num = len(bends)
-    wanted = max(ROWS_PER_COLUMN * _num_params(params), num // MOST_SAMPLED)
-    if wanted > num // 2 or _num_params(params) <= FEW_COLUMNS:
-        return _hessian(arguments, params, bends)
-    data = counted_rows(arguments.data, arguments.weights)
-    scales = _shares(arguments, bends.dtype) * bends
-    drawn = np.sort(np.random.default_rng(0).choice(num, wanted, replace=False))
-    sample, of_sample = jax.tree.map(lambda x: x[drawn], (data, scales))
-    hessian = _sum_of_products(arguments, params, sample, of_sample)
-    seen, diagonal = jnp.diagonal(hessian), _diagonal(arguments, params, data, scales)
-    factor = jnp.where(seen > 0, jnp.sqrt(diagonal / jnp.where(seen > 0, seen, 1)), 0)
-    scaled = factor[:, None] * hessian * factor
-    return scaled + jnp.diag(diagonal - jnp.diagonal(scaled))
-
-
-def _diagonal(arguments: Arguments, params, data, scales) -> jax.Array:
-    """`sum_i scales_i a_i²`, [P]."""
-
-    def add(total, rows, own):
-        return total + own @ jnp.square(_rows(arguments, params, rows))
-
-    return _over_blocks(add, jnp.zeros(_num_params(params), scales.dtype), data, scales)
-
-
-def _sum_of_products(arguments: Arguments, params, data, scales) -> jax.Array:
-    """`sum_i scales_i a_i a_iᵀ`, [P, P]."""
-
-    def add(total, rows, own):
-        scaled = jnp.sqrt(own)[:, None] * _rows(arguments, params, rows)
-        return total + jnp.matmul(scaled.T, scaled, precision=lax.Precision.HIGHEST)
+    def add(total, position):
+        # The last block begins early enough to be whole; rows seen before then weigh nothing.
+        start = jnp.minimum(position * block, num - block)
+        part, own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, block), (data, scales))
+        fresh = start + jnp.arange(block) >= position * block
+        rows = jnp.where(fresh, own, 0)[:, None] * _rows(arguments, params, part)
+        return total + jnp.matmul(rows.T, rows, precision=lax.Precision.HIGHEST), None
 
     size = _num_params(params)
-    return _over_blocks(add, jnp.zeros((size, size), scales.dtype), data, scales)
+    zero = jnp.zeros((size, size), bends.dtype)
+    return lax.scan(add, zero, jnp.arange(-(-num // block)))[0]
 
 
 def _num_params(params) -> int:
     return sum(p.size for p in jax.tree.leaves(params))
-
-
-def _over_blocks(add, zero, data, scales):
-    """`add(total, rows, scales)` over blocks of rows."""
-    num, block = len(scales), min(BLOCK, len(scales))
-
-    def take(total, position):
-        # The last block begins early enough to be whole; rows seen before then weigh nothing.
-        start = jnp.minimum(position * block, num - block)
-        rows, own = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, block), (data, scales))
-        fresh = start + jnp.arange(block) >= position * block
-        return add(total, rows, jnp.where(fresh, own, 0)), None
-
-    return lax.scan(take, zero, jnp.arange(-(-num // block)))[0]
 
 
 def _run(working_set, arguments: Arguments, position: Position, index):
@@ -296,7 +246,7 @@ def _run(working_set, arguments: Arguments, position: Position, index):
     # The predictions once, for the loss, the gradient, the Hessian and the way along the step.
     z, pull, (targets, numbers) = jax.vjp(predicted, params, has_aux=True)
     loss = CONVEX[name].loss(*(number[0] for number in numbers))
-    shares = _shares(arguments, z.dtype)
+    shares = shares_of(arguments, z.dtype)
     mean = jnp.sum(shares * jax.vmap(loss)(z, targets))
     (mean_grads,) = pull(shares * jax.vmap(jax.grad(loss))(z, targets))
     here = mean + penalty_value(objective, params)
@@ -331,7 +281,7 @@ def _model_minimum(working_set, arguments: Arguments, params, bends, start, slop
     kinks = _kinks(penalty, params)
     is_held = np.zeros(len(start), bool) if penalty is None else _held(penalty.value.args[-1], params)
     if len(start) <= MOST_DENSE:
-        hessian = bends if bends.ndim == 2 else _sampled_hessian(arguments, params, bends)
+        hessian = bends if bends.ndim == 2 else _hessian(arguments, params, bends)
         if kinks is None:
             l2 = penalty.value.args[0] if is_held.any() else 0.0
             return newton_point(hessian, slope, jnp.where(is_held, l2, 0).astype(start.dtype), start)
@@ -339,7 +289,7 @@ def _model_minimum(working_set, arguments: Arguments, params, bends, start, slop
             return descend_groups(hessian, slope, kinks, start, here)
         return descend_coordinates(hessian, slope, kinks, start, here)
     data = counted_rows(arguments.data, arguments.weights)
-    rows, shares = _rows(arguments, params, data), _shares(arguments, start.dtype)
+    rows, shares = _rows(arguments, params, data), shares_of(arguments, start.dtype)
     if kinks is None:
         if not is_held.any():
             raise ValueError(
@@ -377,7 +327,7 @@ def _along(arguments: Arguments, loss, z, targets, params, target, slope, here):
     step = jax.tree.map(jnp.subtract, target, params)
     data = counted_rows(arguments.data, arguments.weights)
     change = jax.jvp(lambda p: predictions(objective.loss, p, data), (params,), (step,))[1]
-    shares = _shares(arguments, z.dtype)
+    shares = shares_of(arguments, z.dtype)
     promise = (
         slope @ ravel_pytree(step)[0]
         + penalty_value(objective, target)

@@ -28,6 +28,8 @@ LOGISTIC = loss_of(jgd.losses.logistic)
 SOFTMAX = loss_of(jgd.losses.softmax)
 SQUARED_HINGE = loss_of(jgd.losses.squared_hinge)
 HUBER = loss_of(jgd.losses.huber(0.7))
+HINGE = loss_of(jgd.losses.hinge)
+QUANTILE = loss_of(jgd.losses.quantile(0.3))
 
 
 def start(outputs=None):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize
+from sklearn import linear_model, svm
 
 import jgd
 from tests.convex import problems
@@ -68,3 +69,32 @@ def test_huber_and_poisson_end_at_the_solutions_of_scipy():
                 fit = jgd.batch_descent(objective, problems.start(), data, rule=rule, epochs=100)
                 np.testing.assert_allclose(fit.params["weights"], wanted[:-1], atol=1e-5)
                 np.testing.assert_allclose(fit.params["bias"], wanted[-1], atol=1e-5)
+
+
+def test_losses_with_kinks_end_at_the_solutions_of_scikit_learn():
+    """Quantile regression with and without l1, and a support vector machine with a free intercept."""
+    x, y, label, _ = problems.rows()
+    with x64():
+        rows = jnp.asarray(x), jnp.asarray(y)
+        for strength in (0.0, 0.05):
+            model = linear_model.QuantileRegressor(quantile=0.3, alpha=strength).fit(x, y)
+            penalty = jgd.penalties.l1(strength, problems.MASK) if strength else None
+            fit = jgd.batch_descent(
+                jgd.objective(problems.QUANTILE, penalty), problems.start(), rows, epochs=60,
+                rule=jgd.primal_dual(),
+            )  # fmt: skip
+            np.testing.assert_allclose(fit.params["weights"], model.coef_, atol=1e-6)
+            np.testing.assert_allclose(fit.params["bias"], model.intercept_, atol=1e-6)
+        model = svm.SVC(kernel="linear", C=1 / (0.2 * problems.NUM), tol=1e-10).fit(x, label)
+        objective = jgd.objective(problems.HINGE, jgd.penalties.l2(0.2, problems.MASK))
+        fit = jgd.batch_descent(
+            objective, problems.start(), (rows[0], jnp.asarray(label)), epochs=30,
+            rule=jgd.primal_dual(), stop=jgd.stop.duality_gap(1e-8),
+        )  # fmt: skip
+        assert fit.status == jgd.Status.CONVERGED
+        np.testing.assert_allclose(fit.params["weights"], model.coef_[0], atol=1e-4)
+        np.testing.assert_allclose(fit.params["bias"], model.intercept_[0], atol=1e-4)
+    with pytest.raises(ValueError, match=r"^loss is squared_error, but primal_dual"):
+        jgd.batch_descent(
+            jgd.objective(problems.SQUARES), problems.start(), (x, y), rule=jgd.primal_dual(), epochs=1
+        )
