@@ -28,6 +28,7 @@ from jgd.descent.step import smooth_gradient
 from jgd.objectives.checks import check_data, check_params, checked_weights
 from jgd.objectives.objective import check_objective, loss_and_gradient_sums, mean_like
 from jgd.tree import as_partial, norm, strong
+from jgd.xla import all_digits
 
 MOST_PRODUCTS = 1000  # with the Hessian, in a linear system
 FAILED = 1e-2  # of its right side may be left, else the derivative is NaN
@@ -125,7 +126,8 @@ def _solution_jvp(primals, tangents):
     dots = [t for t, m in zip(jax.tree.leaves(theta_dot), moves, strict=True) if m]
     if not dots:
         return params, jax.tree.map(jnp.zeros_like, params)
-    return params, _moved(params, with_moving, moving, dots)
+    with all_digits():
+        return params, _moved(params, with_moving, moving, dots)
 
 
 _solution.defjvp(_solution_jvp, symbolic_zeros=True)

@@ -37,6 +37,7 @@ from jgd.objectives.objective import (
     wide,
 )
 from jgd.tree import all_finite, norm, select
+from jgd.xla import all_digits
 
 GRADIENT_SAMPLE = 256  # examples from which the gradient norm of an epoch is estimated
 
@@ -129,7 +130,8 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
     in_order = shuffle and not is_batch
     index = order(cast(jax.Array, state.key), state.epoch, num_examples) if in_order else None
     if isinstance(arguments.rule, Method):
-        position, total, mean_grads = arguments.rule.run(arguments, start, index)
+        with all_digits():
+            position, total, mean_grads = arguments.rule.run(arguments, start, index)
     elif is_batch:
         position, total, mean_grads = batch_step(
             objective, arguments.rule, start, data, weights, arguments.layout

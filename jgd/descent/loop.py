@@ -16,6 +16,7 @@ from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
 from jgd.tree import all_finite, select
+from jgd.xla import all_digits
 
 
 class History(NamedTuple):
@@ -268,7 +269,11 @@ def _first_state(arguments: Arguments, *, batch_size, layout) -> tuple[State, ja
         is_outside = jnp.isposinf(penalty.value(params)) & all_finite(params)
         # Without a step to be made, the proximal map of a set still projects.
         params = select(is_outside, penalty.prox(params, 0.0), params)
-    rule_state = rule.init(arguments, params) if isinstance(rule, Method) else rule.init(params)
+    if isinstance(rule, Method):
+        with all_digits():
+            rule_state = rule.init(arguments, params)
+    else:
+        rule_state = rule.init(params)
     # Here, where it is done once for one structure.
     check_single(arguments.objective, params, rule, rule_state)
     state = State(

@@ -26,6 +26,7 @@ from jgd.objectives.penalties.penalty import as_vector, masked, with_vector
 from jgd.objectives.penalty_conjugates import CONJUGATES, Conjugate
 from jgd.objectives.rows import counted_rows
 from jgd.tree import norm, strong
+from jgd.xla import all_digits
 
 MOST_FREE = 64  # params that no penalty holds: each wants a column of its own
 NEWTON_STEPS = 20  # to where their gradient is 0
@@ -124,7 +125,8 @@ def largest_strength(objective: Objective, params: Any, data: Any, weights: Any 
     check_objective(objective)
     check_params(params)
     weights = _checked_weights(weights, check_data(data))
-    return _largest_strength(objective, *strong((params, data)), weights)
+    with all_digits():
+        return _largest_strength(objective, *strong((params, data)), weights)
 
 
 @jax.jit
@@ -185,6 +187,11 @@ class _Problem(NamedTuple):
 @jax.jit
 def gap_at(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Array:
     """`duality_gap` of arguments that are checked."""
+    with all_digits():
+        return _gap(objective, params, data, weights)
+
+
+def _gap(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Array:
     loss = CONVEX[check_linear(objective.loss, params, data, "jgd.duality_gap")]
     conjugate, numbers, mask = _conjugate(objective)
     problem = _problem(objective, loss, params, data, weights)
