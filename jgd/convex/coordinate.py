@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
 
 from jgd.convex.all_examples import check_all_at_once, count_of, shares_of
+from jgd.convex.by_coordinates import held, kinks_of
 from jgd.convex.curvature_bound import LARGEST
 from jgd.convex.quadratic import (
     Groups,
@@ -30,8 +31,6 @@ from jgd.descent.step import Position
 from jgd.objectives.conjugates import CONVEX
 from jgd.objectives.linear_form import check_linear, linear_form, predictions
 from jgd.objectives.objective import penalty_value, wide
-from jgd.objectives.penalties import groups, norms, sets
-from jgd.objectives.penalties.penalty import masked
 from jgd.objectives.rows import counted_rows
 from jgd.tree import Static, is_whole, select
 
@@ -117,7 +116,7 @@ def _init(working_set, arguments: Arguments, params) -> CoordinateState:
         )
     size = _num_params(params)
     num_rows = jax.tree.leaves(arguments.data)[0].shape[0]
-    kinks = _kinks(arguments.objective.penalty, params)
+    kinks = kinks_of(arguments.objective.penalty, params)
     if kinks is None and size > MOST_DENSE and num_rows > MOST_ROWS:
         raise ValueError(
             f"params hold {size:,} numbers and data {num_rows:,} examples, but with a quadratic penalty "
@@ -135,67 +134,6 @@ def _check_smooth(name: str) -> None:
             f"loss is {name}, but coordinate wants one that bends: squared_error, logistic, huber, "
             "squared_hinge or poisson. For softmax use jgd.accelerated(), for hinge squared_hinge."
         )
-
-
-def _kinks(penalty, params) -> Separable | Groups | None:
-    """The penalty by numbers, with kinks or bounds; None where it is none or l2."""
-    if penalty is None or penalty.value.func is norms._l2_value:
-        return None
-    function, mask = penalty.value.func, penalty.value.args[-1]
-    numbers: Any = penalty.value.args[:-1]
-    held = _held(mask, params)
-    if function is groups._group_l1_value:
-        return _group_strengths(numbers[0], numbers[1], mask, params)
-    if function is norms._l1_value:
-        return _separable(held, l1=numbers[0])
-    if function is norms._elastic_net_value:
-        strength, ratio = numbers
-        return _separable(held, l1=strength * ratio, l2=strength * (1 - ratio))
-    if function is sets._nonnegative_value:
-        return _separable(held, low=0.0)
-    if function is sets._box_value:
-        return _separable(held, low=numbers[0], high=numbers[1])
-    raise ValueError(
-        "penalty does not fall apart into coordinates or groups, but coordinate wants l1, l2, "
-        "elastic_net, group_l1, nonnegative or box. Use jgd.accelerated()."
-    )
-
-
-def _held(mask, params) -> np.ndarray:
-    """Which of the numbers are penalised, [P]."""
-    parts = [np.broadcast_to(np.asarray(m), p.shape).ravel() for m, p in masked(mask, params)[0]]
-    return np.concatenate(parts)
-
-
-def _separable(held, l1=0.0, l2=0.0, low=-np.inf, high=np.inf) -> Separable:
-    none = 0.0, 0.0, -np.inf, np.inf
-    numbers = [
-        jnp.where(held, number, other).astype(float)
-        for number, other in zip((l1, l2, low, high), none, strict=True)
-    ]
-    return Separable(*numbers)
-
-
-def _group_strengths(strength, labels, mask, params) -> Groups:
-    members, weights, start = [], [], 0
-    for m, p in masked(mask, params)[0]:
-        places = start + np.arange(p.size).reshape(p.shape[0] if p.ndim else 1, -1)
-        start += p.size
-        if m is False:
-            members += [np.array([place]) for place in places.ravel()]
-            weights += [0.0] * p.size
-            continue
-        of_leaf = groups.groups_of(labels, m, p)
-        is_held = np.broadcast_to(np.asarray(m), p.shape).reshape(places.shape)
-        for group, weight in enumerate(of_leaf.weights):
-            own = of_leaf.labels == group
-            members.append(places[own][is_held[own]])
-            weights.append(float(weight))
-        members += [np.array([place]) for place in places[~is_held]]
-        weights += [0.0] * int((~is_held).sum())
-    longest = max(map(len, members))
-    filled = [np.pad(own, (0, longest - len(own)), constant_values=start) for own in members]
-    return Groups(jnp.asarray(np.stack(filled)), strength * jnp.asarray(weights, float))
 
 
 def _rows(arguments: Arguments, params, data) -> jax.Array:
@@ -278,8 +216,8 @@ def _model_minimum(working_set, arguments: Arguments, params, bends, start, slop
     `bends` are those of the examples, [N], or the Hessian itself, [P, P].
     """
     penalty: Any = arguments.objective.penalty
-    kinks = _kinks(penalty, params)
-    is_held = np.zeros(len(start), bool) if penalty is None else _held(penalty.value.args[-1], params)
+    kinks = kinks_of(penalty, params)
+    is_held = np.zeros(len(start), bool) if penalty is None else held(penalty.value.args[-1], params)
     if len(start) <= MOST_DENSE:
         hessian = bends if bends.ndim == 2 else _hessian(arguments, params, bends)
         if kinks is None:

@@ -86,9 +86,3 @@ def problem(name):
         objective = jgd.objective(loss, jgd.penalties.l2(strength))
     params = jax.tree.map(lambda p: jnp.zeros(p.shape), params)
     return objective, params, (jnp.asarray(x), jnp.asarray(targets)), solution
-
-
-NAMES = (
-    *("ridge", "lasso", "elastic net", "logistic l2", "logistic l1"),
-    *("multinomial l2", "multinomial l1", "squared hinge"),
-)

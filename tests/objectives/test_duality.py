@@ -35,11 +35,20 @@ PENALTIES = {
     "box": lambda s, mask: penalties.box(-s, 2 * s, mask),
     "simplex": lambda s, mask: penalties.simplex(4 * s, mask),
 }
-# All losses with l2, all penalties with squared error, and some more: 300 problems in 12 pairs and more.
+# Every loss and every penalty; with 25 problems each they are 300. The last tells of an intercept.
 PAIRS = [
-    *((loss, "l2", loss != "poisson") for loss in LOSSES),
-    *(("squared_error", penalty, True) for penalty in PENALTIES if penalty not in ("l2", "nuclear")),
-    *(("logistic", "l1", True), ("huber", "elastic_net", False), ("softmax", "nuclear", True)),
+    ("squared_error", "l2", True),
+    ("squared_error", "simplex", True),
+    ("squared_error", "box", False),
+    ("logistic", "l1", True),
+    ("logistic", "l2", True),
+    ("logistic", "l2_ball", True),
+    ("huber", "elastic_net", True),
+    ("squared_hinge", "group_l1", True),
+    ("hinge", "l2", True),
+    ("quantile", "elastic_net", True),
+    ("softmax", "nuclear", True),
+    ("poisson", "l1_ball", False),
 ]
 KINKED = ("hinge", "quantile")
 
@@ -75,11 +84,8 @@ def solved(name, penalty, has_bias):
         start = jgd.models.linear.init(None, FEATURES, outputs, bias=has_bias)
         start = jax.tree.map(lambda p: p + noise, start)
         start = objective.penalty.prox(start, 0.0)
-        if name in KINKED:  # strongly convex, of strength `strength`
-            rule = jgd.sgd(Partial(falling, strength))
-            fit = functools.partial(jgd.batch_descent, rule=rule, epochs=20_000)
-        else:
-            fit = functools.partial(jgd.batch_descent, rule=jgd.accelerated(), epochs=60)
+        rule = jgd.primal_dual() if name in KINKED else jgd.accelerated()
+        fit = functools.partial(jgd.batch_descent, rule=rule, epochs=80)
         few = jgd.batch_descent(objective, start, (x, y), rule=jgd.sgd(0.02), epochs=10, weights=weights)
         end = fit(objective, start, (x, y), weights=weights)
         points = start, few.params, end.params
@@ -105,7 +111,7 @@ def test_the_gap_is_never_below_the_truth_and_closes(name, penalty, has_bias):
     assert np.all(gaps >= values - lowest)
     assert np.all(gaps > 0)
     assert np.median(gaps[:, 0]) > 1e-3
-    assert gaps[:, 2].max() <= (1e-6 if name not in KINKED else 2e-4)
+    assert gaps[:, 2].max() <= 1e-6
 
 
 def test_ridge_knows_its_minimum():

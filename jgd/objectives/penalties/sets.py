@@ -213,7 +213,7 @@ def _l1_ball_prox(radius, mask, params, step):
     vector = as_vector(mask, params)
     sizes, radius = jnp.abs(vector), like(radius, vector)
     # That of optax for the ball stumbles over float32 where float64 is switched on.
-    shrunk = optax.projections.projection_simplex(sizes, radius).astype(vector.dtype)
+    shrunk = _onto_simplex(sizes, radius)
     inside = jnp.sum(sizes) <= radius
     return with_vector(mask, params, jnp.where(inside, vector, jnp.sign(vector) * shrunk))
 
@@ -229,4 +229,11 @@ def _simplex_value(total, mask, params):
 def _simplex_prox(total, mask, params, step):
     del step
     vector = as_vector(mask, params)
-    return with_vector(mask, params, optax.projections.projection_simplex(vector, like(total, vector)))
+    return with_vector(mask, params, _onto_simplex(vector, like(total, vector)))
+
+
+def _onto_simplex(vector, total):
+    """The projection of optax; its sum is put right, for that of huge numbers is lost in rounding."""
+    found = optax.projections.projection_simplex(vector, total).astype(vector.dtype)
+    summed = jnp.sum(found)
+    return found * (total / jnp.where(summed > 0, summed, total))
