@@ -132,7 +132,7 @@ def _check_smooth(name: str) -> None:
     if name not in LARGEST | {"poisson": None} or name == "softmax":
         raise ValueError(
             f"loss is {name}, but coordinate wants one that bends: squared_error, logistic, huber, "
-            "squared_hinge or poisson. For softmax use jgd.accelerated(), for hinge squared_hinge."
+            "squared_hinge or poisson. For softmax use jgd.accelerated(), for kinks jgd.primal_dual()."
         )
 
 
@@ -193,7 +193,9 @@ def _run(working_set, arguments: Arguments, position: Position, index):
     bends = memory.hessian
     if bends is None:
         bends = jnp.full(len(z), LARGEST[name], z.dtype) if name in BOUNDED else _bends(loss, z, targets)
-    target = unravel(_model_minimum(working_set.value, arguments, params, bends, start, slope, here))
+    lowest = _model_minimum(working_set.value, arguments, params, bends, start, slope, here)
+    # A system that rounding has left without a solution leads nowhere; the descent then says STALLED.
+    target = unravel(jnp.where(jnp.isfinite(lowest), lowest, start))
     landed, after = _along(arguments, loss, z, targets, params, target, slope, here)
     rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(here)
     vain = jnp.where(here - after > rounding, 0, memory.vain + 1)

@@ -174,20 +174,17 @@ def _update_plain(update: Callable, grads, state, params=None, **extra_args):
     return update(grads, state, params)
 
 
-def check_single(objective: Objective, params, rule, rule_state) -> None:
-    """ValueError where rule or penalty is a batch for `vmap`, or does not suit the other."""
+def check_single(objective: Objective, rule, rule_state) -> None:
+    """ValueError where the rule is a batch for `vmap`, or does not suit the penalty."""
     penalty = objective.penalty
     if penalty is not None and not penalty.smooth and not isinstance(rule, Method):
         learning_rate(rule_state)
-    shapes = {"rule": [jnp.shape(rate) for rate in remembered(rule_state, "learning_rate")]}
-    if penalty is not None:
-        shapes["penalty"] = [jax.eval_shape(penalty.value, params).shape]
-    for name, found in shapes.items():
-        if any(found):
-            raise ValueError(
-                f"{name} holds a batch of numbers of shape {max(found)}, but a descent wants one "
-                f"number. Map over them: jax.vmap(lambda {name}: jgd.descend(...))({name})."
-            )
+    shapes = [jnp.shape(rate) for rate in remembered(rule_state, "learning_rate")]
+    if any(shapes):
+        raise ValueError(
+            f"rule holds a batch of numbers of shape {max(shapes)}, but a descent wants one number. "
+            "Map over them: jax.vmap(lambda rule: jgd.descend(...))(rule)."
+        )
 
 
 def _checked_stop(stop, evaluate) -> tuple[Stop, ...]:

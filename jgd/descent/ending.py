@@ -13,6 +13,7 @@ ARRIVED = 1e-3  # of the largest gradient norm: then a loss that falls no more i
 ROSE = 0.1  # of the loss: by less it may rise where it is noise
 TOO_SHORT = 1e-7  # of the loss: a step that promises less does not change it
 HARDLY = 0.01  # of the loss and 0.1 of the gradient norm: what fell by less has hardly moved
+TINY = 0.01  # of the loss: what is below may be on its way to 0
 AS_ROUNDING = 1e-5  # of the loss: what rose by less may not have risen
 
 ADVICE = {
@@ -107,6 +108,10 @@ _RATE_OF_ZERO = (
 _RATE_OF_NAN = (
     "The learning rate is NaN, with which no step can be taken; the params are those given. Look where "
     "it was computed, such as in a schedule that divides by 0."
+)
+_TO_ZERO = (
+    " It is below a hundredth of what it was: where it falls to 0 without end, as the logistic loss of "
+    "separable classes does, the params grow for ever. Add a penalty then (jgd.penalties.l2)."
 )
 _STOOD_STILL = "All epochs were run, but at the end the loss fell no more. "
 AS_GOOD = (
@@ -269,6 +274,8 @@ def _on_end(run: _Run) -> str:
         return _ROSE.format(what="gradient")
     if status == Status.EPOCHS_DONE and len(losses) < run.asked:
         return _CUT_SHORT
+    if status == Status.EPOCHS_DONE and 0 < losses[-1] < TINY * losses[0] and not stands:
+        return ADVICE[status] + _TO_ZERO
     if stands and status == Status.EPOCHS_DONE:
         return _STOOD_STILL + ADVICE[Status.STALLED].removeprefix("The loss fell no more. ")
     return ADVICE[status]

@@ -15,6 +15,7 @@ from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
+from jgd.objectives.objective import check_one_penalty
 from jgd.tree import all_finite, select
 from jgd.xla import all_digits
 
@@ -264,6 +265,7 @@ def _first_state(arguments: Arguments, *, batch_size, layout) -> tuple[State, ja
     """The state, and whether the params lay outside of the set of a penalty with kinks."""
     arguments = arguments._replace(batch_size=batch_size, layout=layout)
     params, rule, penalty = arguments.params, arguments.rule, arguments.objective.penalty
+    check_one_penalty(arguments.objective, params)
     is_outside = None
     if penalty is not None and not penalty.smooth:
         is_outside = jnp.isposinf(penalty.value(params)) & all_finite(params)
@@ -275,7 +277,7 @@ def _first_state(arguments: Arguments, *, batch_size, layout) -> tuple[State, ja
     else:
         rule_state = rule.init(params)
     # Here, where it is done once for one structure.
-    check_single(arguments.objective, params, rule, rule_state)
+    check_single(arguments.objective, rule, rule_state)
     state = State(
         params=params,
         rule_state=rule_state,

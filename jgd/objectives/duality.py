@@ -28,7 +28,7 @@ from jgd.objectives.dual_point import (
     without_gradient,
 )
 from jgd.objectives.linear_form import check_linear
-from jgd.objectives.objective import Objective, check_objective, penalty_value
+from jgd.objectives.objective import Objective, check_objective, check_one_penalty, penalty_value
 from jgd.objectives.penalties.penalty import as_vector, with_vector
 from jgd.objectives.penalty_conjugates import CONJUGATES, Conjugate
 from jgd.tree import norm, strong
@@ -156,6 +156,7 @@ def gap_at(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Ar
 
 
 def _gap(objective: Objective, params: Any, data: Any, weights: Any) -> jax.Array:
+    check_one_penalty(objective, params)
     loss = CONVEX[check_linear(objective.loss, params, data, "jgd.duality_gap")]
     conjugate, numbers, mask = _conjugate(objective)
     problem = dual_problem(objective, loss, params, data, weights)

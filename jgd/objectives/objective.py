@@ -175,6 +175,17 @@ def penalty_value(objective: Objective, params: Any) -> jax.Array:
     return objective.penalty.value(params)
 
 
+def check_one_penalty(objective: Objective, params: Any) -> None:
+    """ValueError where the penalty is a batch of them, for `vmap`."""
+    penalty = objective.penalty
+    shape = () if penalty is None else jax.eval_shape(penalty.value, params).shape
+    if shape:
+        raise ValueError(
+            f"penalty holds a batch of numbers of shape {shape}, but one number is wanted. Map over "
+            "them: jax.vmap(lambda penalty: jgd.descend(jgd.objective(loss, penalty), ...))(penalty)."
+        )
+
+
 def loss_sum(loss: Partial, params: Any, examples: Any, weights: Any = None):
     """Sum of `w_i loss_i` and the number of examples that count.
 

@@ -51,6 +51,7 @@ def test_constant_momentum_has_the_rate_of_the_theory():
     assert losses[199] <= 2 * losses[0] * (1 - 0.1) ** 199
 
 
+@pytest.mark.exhaustive
 def test_a_start_with_much_too_long_a_step_is_searched():
     """Of a loss without a known bound the curvature at the start says nothing of that elsewhere."""
 
@@ -82,6 +83,7 @@ def test_strengths_are_lanes_and_numbers_are_traced():
     chex.assert_trees_all_close(lanes, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_it_continues_exactly_and_ends_honestly():
     data = jnp.asarray(problems.rows()[0]), jnp.asarray(problems.rows()[1])
     objective = jgd.objective(problems.SQUARES)
@@ -135,6 +137,7 @@ def test_mirror_descent_multiplies():
     assert outside.status == jgd.Status.DIVERGED
 
 
+@pytest.mark.exhaustive
 def test_mirror_descent_finds_the_minimum_on_the_simplex():
     """That of projected gradient descent."""
     x, y = (jnp.asarray(part, jnp.float32) for part in problems.rows()[:2])

@@ -50,6 +50,7 @@ def test_bounds_are_those_of_scipy():
         np.testing.assert_allclose(came, optimize.lsq_linear(x, y, (-0.1, 0.3), tol=1e-13).x, atol=1e-8)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["lasso", "ridge"])
 def test_more_features_than_examples(kind):
     """1,500 features of 40 examples, beyond what is worked on at once."""
@@ -73,6 +74,7 @@ def test_more_features_than_examples(kind):
         np.testing.assert_allclose(fit.params["bias"], model.intercept_, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_weights_of_zero_leave_examples_out():
     x, y = data(jnp.float32)
     weights = jnp.asarray(np.arange(len(x)) % 3, jnp.float32)
@@ -87,6 +89,7 @@ def test_weights_of_zero_leave_examples_out():
         chex.assert_trees_all_close(came.params, wanted.params, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_columns_that_depend_on_each_other_or_are_constant():
     x, y = data(jnp.float32)
     x = jnp.concatenate([x, x[:, :1], jnp.zeros((len(x), 1))], axis=1)

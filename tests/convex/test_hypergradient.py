@@ -45,10 +45,8 @@ def along(name, run, strength, x, weights):
     return DIRECTION @ fit.params
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n in ("lasso", "logistic") else pytest.param(n, marks=pytest.mark.exhaustive) for n in CASES],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", CASES)
 def test_derivatives_are_those_of_differences(name):
     """By strength, data and weights, forward and in reverse, and the second one by the strength."""
     rng = np.random.default_rng(2)
@@ -104,6 +102,7 @@ def test_ridge_has_its_closed_form_and_strengths_are_lanes():
         np.testing.assert_allclose(slope, -inverse @ inverse @ (2 * x.T @ y / 60), rtol=1e-8)
 
 
+@pytest.mark.exhaustive
 def test_only_the_params_have_a_derivative_and_none_by_the_start():
     x, y = (jnp.asarray(part, jnp.float32) for part in problems.rows()[:2])
     objective = jgd.objective(square, jgd.penalties.l2(0.1))
@@ -118,6 +117,7 @@ def test_only_the_params_have_a_derivative_and_none_by_the_start():
     )
 
 
+@pytest.mark.exhaustive
 def test_many_minima_have_no_derivative():
     """Two equal columns without a penalty: the system has no single solution where it matters."""
     with x64():

@@ -50,6 +50,7 @@ def test_solution_is_that_of_scikit_learn(name, method):
             np.testing.assert_allclose(fit.params[key], wanted, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_huber_and_poisson_end_at_the_solutions_of_scipy():
     with x64():
         x, y, _, _ = problems.rows()

@@ -73,6 +73,7 @@ def test_directions_are_right_on_average(loss):
         chex.assert_trees_all_close(direction, wanted, rtol=1e-10)
 
 
+@pytest.mark.exhaustive
 @every_method
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_numbers_tell_what_gradients_tell(name, batch_size):
@@ -84,6 +85,7 @@ def test_numbers_tell_what_gradients_tell(name, batch_size):
     assert few.history.loss[2] < few.history.loss[0]
 
 
+@pytest.mark.exhaustive
 @every_method
 def test_examples_of_weight_zero_are_not_there(name):
     x, label = data(jnp.float32)
@@ -95,6 +97,7 @@ def test_examples_of_weight_zero_are_not_there(name):
     chex.assert_trees_all_close(came.params, wanted.params, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @every_method
 def test_it_continues_exactly_and_lanes_are_fits(name):
     rule = MAKERS[name]()

@@ -164,6 +164,7 @@ def test_stop_test_record_and_words():
     )
 
 
+@pytest.mark.exhaustive
 def test_tolerances_are_lanes_and_nan_is_no_certificate():
     x, y, _, _ = made("squared_error", 5)
     data = x[0].astype(jnp.float32), y[0].astype(jnp.float32)
@@ -216,6 +217,7 @@ def test_what_has_no_certificate_is_refused(message):
         )
 
 
+@pytest.mark.exhaustive
 def test_largest_strength_is_where_the_first_param_moves():
     x, y, _, _ = made("logistic", 7)
     data = x[0].astype(jnp.float32), y[0]

@@ -76,6 +76,7 @@ def test_prox_satisfies_its_defining_inequality(name):
     assert excesses.min() < -0.1
 
 
+@pytest.mark.exhaustive
 @every_penalty
 def test_prox_is_firmly_nonexpansive(name):
     penalty = MAKERS[name]()
@@ -105,6 +106,7 @@ def test_a_projection_is_inside_and_stays(name, dtype):
         np.testing.assert_allclose(twice, once, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @every_penalty
 def test_masks_leave_the_rest_alone(name):
     params = {"weights": points(7)[0].astype(jnp.float32), "bias": jnp.array([9.0, jnp.nan])}
@@ -125,6 +127,7 @@ def test_array_masks_choose_single_numbers(name):
     np.testing.assert_allclose(came[mask], wanted[:, 0], rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 @every_penalty
 def test_derivatives_at_zero_and_on_the_edge_are_finite(name):
     for p in (jnp.zeros((6, 2)), MAKERS[name]().prox(points(9)[0].astype(jnp.float32), 0.0)):
@@ -136,6 +139,7 @@ def test_derivatives_at_zero_and_on_the_edge_are_finite(name):
         np.testing.assert_array_equal(slopes, 0)
 
 
+@pytest.mark.exhaustive
 def test_numbers_are_mapped_over():
     p = jnp.array([1.0, -2.0, 0.5])
     radii = jnp.array([0.1, 1.0, 9.0])
