@@ -33,6 +33,7 @@ from jgd.objectives import losses, penalties
 from jgd.objectives.duality import duality_gap, largest_strength
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
+from jgd.objectives.visits import with_keys
 from jgd.runtime.clock import descend_within
 from jgd.runtime.progress import sweep_with_progress
 from jgd.tuning import curvature
@@ -121,4 +122,5 @@ __all__ = [
     "uniform",
     "value",
     "value_and_gradient",
+    "with_keys",
 ]

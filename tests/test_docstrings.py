@@ -20,7 +20,8 @@ EXTRAS = {"matplotlib", "polars", "rich", "sklearn", "typer", "orbax"}
 MODULES = sorted(module.name for module in pkgutil.walk_packages(jgd.__path__, "jgd."))
 PUBLIC = {
     "": (
-        *("objective", "value", "value_and_gradient", "sgd", "adagrad", "rmsprop", "adam"),
+        *("objective", "with_keys", "value", "value_and_gradient"),
+        *("sgd", "adagrad", "rmsprop", "adam"),
         *("descend", "batch_descent", "stochastic_descent", "minibatch_descent", "order", "explain"),
         *("grid", "sample", "static", "sweep", "successive_halving", "cross_validate", "multistart"),
         *("hyperband", "population_based_training", "sweep_with_progress", "descend_within"),

@@ -13,7 +13,7 @@ from jgd.descent.method import Method
 from jgd.descent.rule import remembered
 from jgd.descent.step import learning_rate
 from jgd.descent.verdict import Stop
-from jgd.objectives.checks import check_data, check_params, checked_weights
+from jgd.objectives.checks import check_data, check_key, check_params, checked_weights
 from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import Layout, row_layout
 from jgd.tree import as_partial, is_whole, strong
@@ -31,7 +31,7 @@ class Arguments(NamedTuple):
       batch_size: static: an int from 1 to N - 1; None where all examples form one step, or where
         the size is traced.
       traced_batch_size: integer array, or None.
-      key: PRNG key; None where nothing is shuffled.
+      key: PRNG key; None where nothing is shuffled and no loss takes a key.
       stop: tuple of stop tests.
       evaluate: Partial, or None.
       validation: what `evaluate` sees.
@@ -69,7 +69,7 @@ def checked_arguments(
     state,
 ) -> Arguments:
     """The arguments of `descend`, checked; ValueError where one is wrong."""
-    check_objective(objective)
+    check_objective(objective, may_be_random=True)
     check_params(params)
     if not isinstance(shuffle, bool | np.bool_):
         raise ValueError(f"shuffle is {shuffle!r}, but True or False is wanted.")
@@ -80,9 +80,13 @@ def checked_arguments(
     if getattr(state, "key", None) is not None:
         key = state.key
     is_batch = static_size is None and traced_size is None
-    key = _checked_key(key) if shuffle and not is_batch else None
+    in_order = bool(shuffle) and not is_batch
+    key = _checked_key(key, in_order) if in_order or objective.random else None
     params, data = strong((params, data))
     rule = _checked_rule(rule)
+    stop = _checked_stop(stop, evaluate)
+    if objective.random:
+        _check_noise_is_borne(rule, stop)
     if evaluate is not None and not callable(evaluate):
         raise ValueError(
             f"evaluate is {evaluate!r}, but a function (params, validation) -> numbers is wanted."
@@ -98,7 +102,7 @@ def checked_arguments(
         batch_size=static_size,
         traced_batch_size=traced_size,
         key=key,
-        stop=_checked_stop(stop, evaluate),
+        stop=stop,
         evaluate=None if evaluate is None else as_partial(evaluate),
         validation=validation if evaluate is not None else None,
         layout=row_layout(data),
@@ -137,21 +141,15 @@ def split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Arr
     return None, jnp.asarray(batch_size, jnp.int32)
 
 
-def _checked_key(key):
+def _checked_key(key, in_order: bool):
     if key is None:
+        way_out = ", or shuffle=False to visit the examples in their order" if in_order else ""
         raise ValueError(
-            "key is None, but shuffling wants a PRNG key: pass key=jax.random.key(0), or "
-            "shuffle=False to visit the examples in their order."
+            f"key is None, but {'shuffling' if in_order else 'a random objective'} wants a PRNG key: "
+            f"pass key=jax.random.key(0){way_out}."
         )
     check_key(key)
     return key
-
-
-def check_key(key) -> None:
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (typed and shape == ()) and not (dtype == jnp.uint32 and shape in ((2,), (4,))):
-        raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
 
 
 def _checked_rule(rule) -> optax.GradientTransformationExtraArgs | Method:
@@ -184,6 +182,21 @@ def check_single(objective: Objective, rule, rule_state) -> None:
         raise ValueError(
             f"rule holds a batch of numbers of shape {max(shapes)}, but a descent wants one number. "
             "Map over them: jax.vmap(lambda rule: jgd.descend(...))(rule)."
+        )
+
+
+def _check_noise_is_borne(rule, stop: tuple[Stop, ...]) -> None:
+    """ValueError where what is known of a convex problem is asked of a random objective."""
+    if isinstance(rule, Method):
+        raise ValueError(
+            "rule is a method for convex problems, which wants a loss that is the same at every visit, "
+            "but objective is random. Take a rule, such as jgd.sgd(0.1) or jgd.adam(1e-3), or the loss "
+            "without its noise."
+        )
+    if any(test.wants_gap for test in stop):
+        raise ValueError(
+            "stop holds stop.duality_gap, but objective is random, and no gap is known of it. Stop by "
+            "jgd.stop.plateau(patience=10) or jgd.stop.validation."
         )
 
 

@@ -36,6 +36,7 @@ from jgd.objectives.objective import (
     penalty_value,
     wide,
 )
+from jgd.objectives.visits import with_keys
 from jgd.tree import all_finite, norm, select
 from jgd.xla import all_digits
 
@@ -51,7 +52,7 @@ class State(NamedTuple):
       stop_state: what the stop tests remember, a tuple.
       status: int32 scalar, a `Status`. A fit that has ended stays ended.
       epoch: int32 scalar, number of epochs done; with the key it gives the order of the next.
-      key: PRNG key, or None where nothing is shuffled.
+      key: PRNG key, or None where nothing is shuffled and no loss takes a key.
     """
 
     params: Any
@@ -87,6 +88,8 @@ def blank_record(shape, dtype) -> jax.Array:
 
 def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State, Record]:
     """The state after one epoch and the record of it. Where the fit has ended, neither moves."""
+    objective, data = with_keys(arguments.objective, arguments.data, state.key, state.epoch)
+    arguments = arguments._replace(objective=objective, data=data)
     position, loss, gradient_norm = _pass(arguments, shuffle, state)
     running = state.status == Status.EPOCHS_DONE
     gap = None

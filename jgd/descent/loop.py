@@ -16,6 +16,7 @@ from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
 from jgd.objectives.objective import check_one_penalty
+from jgd.objectives.visits import with_keys
 from jgd.tree import all_finite, select
 from jgd.xla import all_digits
 
@@ -97,7 +98,7 @@ def descend(
         integer array is a traced size, which may be mapped over; where its value is not known before
         the program runs, one below 1 counts as 1 and one above N as N.
       epochs: number of times that every example is visited, an int.
-      key: PRNG key of the order; wanted where examples are shuffled.
+      key: PRNG key of the order, and of the keys of a random objective; wanted where there is either.
       weights: [N] or None. `J = sum_i w_i loss_i / #{i: w_i != 0} + penalty`; an example of weight 0
         is as if it were not there.
       shuffle: whether each epoch has a random order of its own.
@@ -148,7 +149,9 @@ def descend(
     start = functools.partial(_first_state, **static)
     if state is not None:
         check_state(state, jax.eval_shape(start, leaves)[0])
-    check_targets(arguments.objective.loss, arguments.params, arguments.data, arguments.weights)
+    # With any key, for that of the descent may be traced, and no target depends on it.
+    plain, rows = with_keys(arguments.objective, arguments.data, jax.random.key(0))
+    check_targets(plain.loss, arguments.params, rows, arguments.weights)
     if state is None:
         state, was_outside = start(leaves)
         _say_that_it_was_projected(was_outside)

@@ -70,6 +70,14 @@ def check_block(block: Any) -> None:
         raise ValueError(f"block is {block!r}, but a whole number of rows >= 1, or None, is wanted.")
 
 
+def check_key(key: Any) -> None:
+    """ValueError unless it is one PRNG key, typed or of raw numbers."""
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and shape == ()) and not (dtype == jnp.uint32 and shape in ((2,), (4,))):
+        raise ValueError(f"key is {key!r}, but one PRNG key is wanted: jax.random.key(0).")
+
+
 def check_params(params: Any) -> None:
     """ValueError unless every leaf of `params` is an array of floats."""
     leaves = jax.tree_util.tree_leaves_with_path(params)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 from jax.tree_util import Partial
@@ -30,15 +31,17 @@ class Objective:
     """The loss of one example and the penalty; made by `objective`.
 
     Attributes:
-      loss: `(params, example) -> scalar`.
+      loss: `(params, example) -> scalar`; with a key in the third place where it is random.
       penalty: a `Penalty`, or None.
+      random: whether the loss takes a key.
     """
 
     loss: Partial
     penalty: Penalty | None
+    random: bool = dataclasses.field(default=False, metadata={"static": True})
 
 
-def objective(loss: Callable, penalty: Penalty | None = None) -> Objective:
+def objective(loss: Callable, penalty: Penalty | None = None, random: bool = False) -> Objective:
     """The objective `mean_i loss(params, example_i) + penalty(params)`.
 
     Args:
@@ -46,12 +49,16 @@ def objective(loss: Callable, penalty: Penalty | None = None) -> Objective:
         Known by its identity: define it once, at the top of a module. Numbers that shall change
         without compiling belong into `jax.tree_util.Partial(loss, numbers)`.
       penalty: from `jgd.penalties`, or None.
+      random: whether the loss is `(params, example, key) -> scalar`, for dropout, augmentation and
+        sampled noise. Each example has a key of its own at each visit, a function of the key of the
+        descent, the epoch and the example, so that a fit resumes exactly. `evaluate` sees no key: it
+        predicts without noise.
 
     Returns:
       An `Objective`, a pytree whose leaves are the numbers of loss and penalty.
 
     Raises:
-      ValueError: loss is not a function; penalty is not a `Penalty`.
+      ValueError: loss is not a function; penalty is not a `Penalty`; random is not True or False.
 
     >>> def loss(params, example):
     ...     return (params @ example["x"] - example["y"]) ** 2
@@ -69,17 +76,28 @@ def objective(loss: Callable, penalty: Penalty | None = None) -> Objective:
         raise ValueError(
             f"penalty is {penalty!r}, but a Penalty is wanted, e.g. jgd.penalties.l2(0.01)."
         )
+    if not isinstance(random, bool | np.bool_):
+        raise ValueError(
+            f"random is {random!r}, but True or False is wanted. The key is given to the descent: "
+            "jgd.descend(..., key=jax.random.key(0))."
+        )
     if penalty is not None:
         penalty = Penalty(as_partial(penalty.value), as_partial(penalty.prox), penalty.smooth)
-    return Objective(as_partial(loss), penalty)
+    return Objective(as_partial(loss), penalty, bool(random))
 
 
-def check_objective(objective: Any) -> None:
-    """ValueError unless it is an `Objective`."""
+def check_objective(objective: Any, may_be_random: bool = False) -> None:
+    """ValueError unless it is an `Objective`, and one whose loss takes a key only where that may be."""
     if not isinstance(objective, Objective):
         raise ValueError(
             f"objective is {objective!r}, but an Objective is wanted: jgd.objective(loss, penalty), "
             "where loss(params, example) returns a scalar for one example."
+        )
+    if objective.random and not may_be_random:
+        raise ValueError(
+            "objective is random, but one whose loss is the same at every call is wanted here. Give the "
+            "loss without its noise, or hold the keys fast: "
+            "objective, data = jgd.with_keys(objective, data, key)."
         )
 
 

@@ -10,9 +10,10 @@ from jax.flatten_util import ravel_pytree
 
 from jgd.descent.armijo import armijo
 from jgd.descent.barzilai_borwein import barzilai_borwein
-from jgd.descent.checks import check_key, split_batch_size
+from jgd.descent.checks import split_batch_size
 from jgd.descent.loop import batch_descent
 from jgd.descent.step import smooth_gradient
+from jgd.objectives.checks import check_key
 from jgd.objectives.objective import value
 from jgd.tuning.hessian import Problem, Rows, checked_problem, drawn, flat_product
 from jgd.tuning.lanczos import lanczos, ritz
@@ -76,8 +77,8 @@ def auto_rule(
     Source: Barzilai and Borwein (1988); Armijo (1966); McCandlish et al. (2018), eq. 2.7, for the length
     of a step under noise; Becker and LeCun (1988) for the scale of each parameter.
     """
-    problem, _ = checked_problem(objective, params, data, weights, None)
     check_key(key)
+    problem, _ = checked_problem(objective, params, data, weights, None, key=key)
     num_examples = jax.tree.leaves(problem.data)[0].shape[0]
     static_size, traced_size = split_batch_size(batch_size, num_examples)
     if traced_size is not None:

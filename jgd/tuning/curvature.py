@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgd.descent.checks import check_key
+from jgd.objectives.checks import check_key
 from jgd.tree import norm
 from jgd.tuning.density import Density, spectral_density
 from jgd.tuning.diagonal import feature_curvature

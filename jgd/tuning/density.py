@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jgd.descent.checks import check_key
+from jgd.objectives.checks import check_key
 from jgd.tree import is_whole
 from jgd.tuning.hessian import (
     STEPS,

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jgd.descent.checks import check_key
 from jgd.descent.order import order
-from jgd.objectives.checks import check_data, check_params, checked_weights
+from jgd.objectives.checks import check_data, check_key, check_params, checked_weights
 from jgd.objectives.objective import check_objective, loss_dtype
 from jgd.tree import is_whole, strong
 from jgd.tuning.advice import sentences

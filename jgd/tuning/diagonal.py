@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jgd.descent.checks import check_key
+from jgd.objectives.checks import check_key
 from jgd.tuning.hessian import (
     MOST_PRODUCTS,
     Problem,

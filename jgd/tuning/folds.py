@@ -5,8 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jgd.descent.checks import check_key
-from jgd.objectives.checks import check_data
+from jgd.objectives.checks import check_data, check_key
 from jgd.tree import is_whole
 
 MOST_VALUES_OF_FLOATS = 2  # targets of more are numbers to be met, not classes

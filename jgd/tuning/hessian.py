@@ -19,6 +19,7 @@ from jgd.objectives.objective import (
     wide,
 )
 from jgd.objectives.rows import Layout, row_layout
+from jgd.objectives.visits import with_keys
 from jgd.tree import is_whole, strong
 
 MOST_PRODUCTS = 512  # with a Hessian of as many params, what is exact takes a product for each of them
@@ -56,10 +57,13 @@ class Rows(NamedTuple):
 
 
 def checked_problem(
-    objective: Any, params: Any, data: Any, weights: Any, block: Any, sample: Any = None
+    objective: Any, params: Any, data: Any, weights: Any, block: Any, sample: Any = None, key: Any = None
 ) -> tuple[Problem, Rows]:
-    """The arguments, checked and in the form that compiled functions take; ValueError if wrong."""
-    check_objective(objective)
+    """The arguments, checked and in the form that compiled functions take; ValueError if wrong.
+
+    A random objective is taken with the keys of its first epoch where a key is given.
+    """
+    check_objective(objective, may_be_random=key is not None)
     check_params(params)
     num_examples = check_data(data)
     weights = checked_weights(weights, num_examples)
@@ -70,6 +74,8 @@ def checked_problem(
             "of them, is wanted."
         )
     params, data = strong((params, data))
+    if key is not None:
+        objective, data = with_keys(objective, data, key)
     loss_dtype(objective.loss, params, data)  # raises where the loss is no scalar
     sample = None if sample == num_examples else sample
     layout = row_layout(data) if sample is None else None

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jgd.descent.checks import check_key
+from jgd.objectives.checks import check_key
 from jgd.tree import is_whole
 from jgd.tuning.halving import Halving, check_keep, successive_halving
 from jgd.tuning.sweep import Best

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jgd.descent.checks import check_key
 from jgd.descent.explain import explain
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
+from jgd.objectives.checks import check_key
 from jgd.tree import is_whole, require_number
 from jgd.tuning.run import check_lanes, lane_mesh
 from jgd.tuning.score import check_score, negative_loss, scores_of

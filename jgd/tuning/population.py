@@ -12,9 +12,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from jgd.descent.checks import check_key
 from jgd.descent.ending import endings_of
 from jgd.descent.loop import Fit, History
+from jgd.objectives.checks import check_key
 from jgd.program import call
 from jgd.tree import is_whole
 from jgd.tuning.rounds import check_traced, first_round, next_round

@@ -13,7 +13,9 @@ import optax
 from jgd.descent.loop import Fit, descend
 from jgd.descent.rules import sgd
 from jgd.descent.status import Status
-from jgd.objectives.objective import value
+from jgd.objectives.checks import check_data
+from jgd.objectives.objective import check_objective, value
+from jgd.objectives.visits import with_keys
 from jgd.program import WANTS_A_VALUE
 from jgd.tree import is_whole
 from jgd.tuning.space import grid
@@ -183,9 +185,12 @@ def range_test(
         )
     if not is_whole(epochs) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}, but a whole number >= 1 is wanted, as a Python int.")
-    start = float(value(objective, params, data, weights))
+    check_objective(objective, may_be_random=True)
+    check_data(data)
+    measured = with_keys(objective, data, key)  # J before and after, under the same noise
+    start = float(value(measured[0], params, measured[1], weights))
     options = {"batch_size": batch_size, "epochs": epochs, "key": key, "weights": weights}
-    train = functools.partial(_train, objective, params, data, rule, options)
+    train = functools.partial(_train, objective, measured, params, data, rule, options)
     fits = sweep(train, grid(learning_rate=rates)).fits
     ends, status = np.asarray(fits.history.evaluation), np.asarray(fits.status)
     status = np.where(np.isfinite(ends), status, Status.DIVERGED)
@@ -200,10 +205,10 @@ def range_test(
     )
 
 
-def _train(objective, params, data, rule, options, config) -> Fit:
+def _train(objective, measured, params, data, rule, options, config) -> Fit:
     """One lane; in the place of evaluations after each epoch stands J after the last."""
     fit = descend(objective, params, data, rule=_rule_at(rule, config["learning_rate"]), **options)
-    end = value(objective, fit.params, data, options["weights"])
+    end = value(measured[0], fit.params, measured[1], options["weights"])
     return fit._replace(history=fit.history._replace(evaluation=end))
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.descent.checks import check_key
+from jgd.objectives.checks import check_key
 from jgd.tree import is_whole
 
 
