@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from jgd.models.dropout import dropout as drop
 from jgd.models.model import Model
 from jgd.models.sizes import check_inputs, check_sizes
 
@@ -54,13 +55,15 @@ def _init(key, sizes, *, initializer=None):
     return params
 
 
-def _predict(params, inputs, activation=jax.nn.relu):
+def _predict(params, inputs, activation=jax.nn.relu, *, dropout=None, key=None):
     """Prediction for one example.
 
     Args:
       params: from `mlp.init`.
       inputs: [D].
       activation: applied after every layer but the last.
+      dropout: rate at which hidden units are left out, where a key is given.
+      key: PRNG key of the visit, from a random objective; None predicts without dropout.
 
     Returns:
       [outputs], or a scalar if the last size was None.
@@ -78,6 +81,8 @@ def _predict(params, inputs, activation=jax.nn.relu):
     for layer in range(1, len(params) + 1):
         if layer > 1:
             inputs = activation(inputs)
+        if layer > 1 and key is not None:
+            inputs = drop(jax.random.fold_in(key, layer), inputs, dropout)
         inputs = inputs @ params[f"layer_{layer}"]["weights"] + params[f"layer_{layer}"]["bias"]
     return inputs
 
