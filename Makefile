@@ -2,14 +2,17 @@
 
 PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
+ISLP = $(BIN)/python -m pip install --quiet --no-deps islp==0.6.0  # for its data; what it wants is heavy
 BENCHMARKS := limits stochastic minibatch network full_gradient least_squares batch_sizes \
               sweeps cross_validation halving time_to_accuracy convex scaling start_up
+APPLICATIONS := linear_regression logistic_regression support_vector_machine ridge_lasso \
+                recommender vision language
 # What two tests have in common, and two runs, is compiled once: a tenth less for the first run, two
 # thirds less for the next.
 CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
          JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo test lint types tests test-oldest bench bench-torch format clean
+.PHONY: demo test lint types tests test-oldest bench bench-torch experiments format clean
 
 demo: .venv/.demo
 	$(BIN)/jgd demo
@@ -42,6 +45,12 @@ bench: .venv/.bench
 bench-torch: .venv-torch/.installed
 	for name in minibatch network; do .venv-torch/bin/python experiments/benchmarks/$$name.py || exit 1; done
 
+# Every application of gradient descent on real data, and docs/results.md from what they found.
+experiments: .venv/.experiments
+	for name in $(APPLICATIONS); do $(BIN)/python experiments/applications/$$name.py || exit 1; done
+	$(BIN)/python experiments/variants.py
+	$(BIN)/python experiments/applications/results.py
+
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -60,11 +69,17 @@ clean:
 
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(ISLP)
 	@touch $@
 
 .venv/.bench: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
-	$(BIN)/python -m pip install --quiet --no-deps islp==0.6.0  # for its data; what it wants is heavy
+	$(ISLP)
+	@touch $@
+
+.venv/.experiments: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -e '.[experiments]'
+	$(ISLP)
 	@touch $@
 
 .venv-torch/.installed: pyproject.toml .ci/oldest.txt

@@ -4,7 +4,7 @@ Write the loss of one example. jgd turns it into batch, stochastic and mini-batc
 one compiled program, every number in it traced, so that a sweep is a `vmap`.
 """
 
-from jgd import features, models
+from jgd import features, metrics, models
 from jgd.convex.accelerated import accelerated
 from jgd.convex.coordinate import coordinate
 from jgd.convex.hypergradient import implicit
@@ -94,6 +94,7 @@ __all__ = [
     "largest_strength",
     "log_uniform",
     "losses",
+    "metrics",
     "minibatch_descent",
     "mirror",
     "models",

@@ -53,11 +53,18 @@ PUBLIC = {
     ),
     "stop.": ("gradient_norm", "relative_gradient_norm", "plateau", "validation", "duality_gap"),
     "models.": (
-        f"{model}.{part}"
-        for model in ("linear", "mlp", "cnn", "factorization", "text")
-        for part in ("init", "predict")
+        *("dropout", "unknown"),
+        *(
+            f"{model}.{part}"
+            for model in ("linear", "mlp", "cnn", "factorization", "factorization_machine", "text")
+            for part in ("init", "predict")
+        ),
     ),
-    "features.": ("standardize", "polynomial", "one_hot", "hashing"),
+    "features.": (
+        *("standardize", "minmax", "whiten", "polynomial", "interactions"),
+        *("one_hot", "tokenize", "hashing"),
+    ),
+    "metrics.": ("accuracy", "log_loss", "rmse", "r2", "auc", "precision_at_k"),
     "plots.": (
         *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
         *("halving_brackets", "range_test", "coefficient_path"),
@@ -67,7 +74,7 @@ FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
 CLASSES += ["Path", "GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
-CLASSES += ["penalties.Penalty", "models.Model"]
+CLASSES += ["penalties.Penalty", "models.Model", "features.Standardization"]
 
 
 def find(name):

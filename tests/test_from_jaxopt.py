@@ -1,11 +1,12 @@
 """The page for users of jaxopt: its code runs, and it names every solver."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[1] / "docs" / "from_jaxopt.md").read_text()
+from tests import scripts
+
+PAGE = (scripts.DOCS / "from_jaxopt.md").read_text()
 # all that jaxopt 0.8.5 exports
 # fmt: off
 SOLVERS = [
@@ -22,9 +23,7 @@ SOLVERS = [
 
 @pytest.mark.exhaustive
 def test_code_of_the_page_runs(capsys):
-    names: dict = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(block, "from_jaxopt.md", "exec"), names)
+    scripts.run_page("from_jaxopt.md")
     assert "of the global minimum" in capsys.readouterr().out
 
 
