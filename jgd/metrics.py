@@ -196,7 +196,7 @@ def precision_at_k(scores: Any, relevant: Any, k: int) -> jax.Array:
 
     Args:
       scores: [..., N], e.g. of N items for each of several users; of equal ones the first count first.
-      relevant: [..., N], 1 or True where an item is relevant, else 0.
+      relevant: [..., N], 1 or True where an item is relevant, else 0, or -1.
       k: number of items that are shown, a Python int from 1 to N.
 
     Returns:

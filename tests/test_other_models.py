@@ -77,7 +77,7 @@ def test_dropout_learns_and_predicts_without_noise():
     losses = jax.vmap(names["loss"], in_axes=(None, 0, 0))(names["params"], *visits)
     found = jgd.value(objective, names["params"], visits)
     np.testing.assert_allclose(found, losses.mean(), rtol=1e-6)
-    scores = jax.vmap(names["network"].apply, in_axes=(None, 0))(names["params"], few["x"])
+    scores = jax.vmap(names["network"].apply, in_axes=(None, 0))({"params": names["params"]}, few["x"])
     assert abs(found - jgd.metrics.log_loss(scores, few["y"])) > 1e-3
 
 

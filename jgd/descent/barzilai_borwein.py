@@ -34,7 +34,7 @@ def barzilai_borwein(learning_rate=1.0, scale=None) -> optax.GradientTransformat
     `s·y / y·y` where that is less than half of it. The objective may rise now and then, which makes the
     method fast, but not above a running mean of its values: a step that does is refused, and a shorter
     one is tried next. For batch descent: mini-batches differ by more than steps do, so that on them most
-    steps are refused, and sooner or later the fit has STALLED.
+    steps are refused, and sooner or later the fit has STALLED. So it is with a random objective.
 
     Args:
       learning_rate: rate of the first step, a number >= 0; only a start.

@@ -49,7 +49,8 @@ _BEST_KEPT = (
     "The score on validation data rose no more; the parameters are those of its best epoch. For a "
     "better one try a stronger penalty, more data, a smaller model, or more patience. If the best "
     "epoch was the first: scores are the higher the better, so that a loss wants "
-    "jgd.stop.validation(score=jnp.negative)."
+    "jgd.stop.validation(score=jnp.negative). A score of NaN never rises: has the validation part all "
+    "classes?"
 )
 _NOT_FINITE_AT_ONCE = (
     " It happened in the first epoch: look for NaN or infinity in the data first "

@@ -16,7 +16,7 @@ from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
 from jgd.objectives.objective import check_one_penalty
-from jgd.objectives.visits import with_keys
+from jgd.objectives.visits import with_any_key
 from jgd.tree import all_finite, select
 from jgd.xla import all_digits
 
@@ -149,9 +149,8 @@ def descend(
     start = functools.partial(_first_state, **static)
     if state is not None:
         check_state(state, jax.eval_shape(start, leaves)[0])
-    # With any key, for that of the descent may be traced, and no target depends on it.
-    plain, rows = with_keys(arguments.objective, arguments.data, jax.random.key(0))
-    check_targets(plain.loss, arguments.params, rows, arguments.weights)
+    loss = with_any_key(arguments.objective)
+    check_targets(loss, arguments.params, arguments.data, arguments.weights)
     if state is None:
         state, was_outside = start(leaves)
         _say_that_it_was_projected(was_outside)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgd.wording import listed
+
 MOST_COLUMNS = 100_000  # that a transform may make; float32 of 1,000 examples is then 400 MB
 
 
@@ -27,13 +29,28 @@ def as_floats(x: Any) -> jax.Array:
 
 def as_table(x: Any) -> jax.Array:
     """`x` as floats [N, D]; ValueError where it is of another shape, or holds nothing."""
-    x = as_floats(x)
+    given, x = x, as_floats(x)
     if x.ndim != 2 or x.size == 0:
         raise ValueError(
             f"x has shape {x.shape}, but [N, D] with at least one example and one feature is wanted. "
             "A single feature is a column: x[:, None]."
         )
+    if not isinstance(given, jax.Array):
+        _check_digits(np.asarray(given), x)
     return x
+
+
+def _check_digits(given: np.ndarray, x: jax.Array) -> None:
+    """ValueError where a column that varies is constant in the digits that JAX keeps of it."""
+    if given.dtype.itemsize <= x.dtype.itemsize:
+        return
+    held = np.asarray(x)
+    is_flat = (held.max(axis=0) == held.min(axis=0)) & (given.max(axis=0) > given.min(axis=0))
+    if np.any(is_flat):
+        raise ValueError(
+            f"x varies in columns [{listed(np.flatnonzero(is_flat).tolist())}], but not in the digits "
+            f"of {x.dtype}. Subtract its mean before, in NumPy: x - x.mean(axis=0)."
+        )
 
 
 def check_features(x: Any, num_features: int) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jgd.models.dropout import dropout as drop
 from jgd.models.mlp import mlp
 from jgd.models.model import Model
-from jgd.models.sizes import check_sizes
+from jgd.models.sizes import check_several, check_sizes
 
 
 def _init(key, shape, outputs=None, *, channels=(16, 32), units=(64,), kernel=3, initializer=None):
@@ -43,8 +43,8 @@ def _init(key, shape, outputs=None, *, channels=(16, 32), units=(64,), kernel=3,
             f"cnn.init: shape is {shape!r}, but (height, width) or (height, width, colours) is wanted, "
             "e.g. (28, 28)."
         )
-    if not isinstance(channels, Sequence):
-        raise ValueError(f"cnn.init: channels are {channels!r}, but several are wanted, e.g. (16, 32).")
+    check_several("cnn.init: channels", channels)
+    check_several("cnn.init: units", units)
     height, width, colours = (*shape, 1)[:3]
     check_sizes("cnn.init", (height, width, colours, *channels, kernel))
     halvings = 2 ** len(channels)
@@ -69,6 +69,9 @@ def _init(key, shape, outputs=None, *, channels=(16, 32), units=(64,), kernel=3,
 def _predict(params, image, activation=jax.nn.relu, *, dropout=None, key=None):
     """Prediction for one image.
 
+    For many images take blocks, which bounds the memory: `jax.lax.map(lambda image: cnn.predict(params,
+    image), images, batch_size=500)`.
+
     Args:
       params: from `cnn.init`.
       image: [height, width] or [height, width, colours]. Whole numbers become floats as they are:
@@ -81,7 +84,8 @@ def _predict(params, image, activation=jax.nn.relu, *, dropout=None, key=None):
       [outputs], or a scalar if outputs was None.
 
     Raises:
-      ValueError: the image is of another rank, of other colours or of another size.
+      ValueError: the image is of another rank, of other colours, or of a size that leaves more or fewer
+        numbers after the last pooling.
 
     >>> params = cnn.init(jax.random.key(0), (8, 8), 10)
     >>> cnn.predict(params, jnp.ones((8, 8))).shape
@@ -89,6 +93,7 @@ def _predict(params, image, activation=jax.nn.relu, *, dropout=None, key=None):
 
     Source: LeCun, Bottou, Bengio and Haffner (1998), Proc. IEEE 86(11).
     """
+    image = jnp.asarray(image)
     hidden = _checked(params, image)
     for layer in range(1, len(params)):
         weights, bias = (params[f"convolution_{layer}"][name] for name in ("weights", "bias"))
@@ -109,7 +114,6 @@ def _predict(params, image, activation=jax.nn.relu, *, dropout=None, key=None):
 def _checked(params, image):
     """The image as floats [height, width, colours]."""
     first = params["convolution_1"]["weights"] if "convolution_1" in params else None
-    image = jnp.asarray(image)
     pixels = image[..., None] if image.ndim == 2 else image
     if pixels.ndim != 3 or (first is not None and pixels.shape[2] != first.shape[2]):
         colours = "colours" if first is None else first.shape[2]

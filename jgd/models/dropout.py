@@ -14,11 +14,11 @@ def dropout(key: jax.Array | None, values: jax.Array, rate: Any) -> jax.Array:
     Args:
       key: PRNG key of the visit, from the loss of `jgd.objective(loss, random=True)`; None, as for
         prediction, leaves all as it is.
-      values: array of floats.
+      values: array of numbers.
       rate: from 0 to below 1; traced, so that it can be swept. None leaves all as it is.
 
     Returns:
-      An array like `values`.
+      An array like `values`, of floats; NaN for a traced rate out of its range.
 
     Raises:
       ValueError: a concrete rate is not from 0 to below 1.
@@ -32,5 +32,8 @@ def dropout(key: jax.Array | None, values: jax.Array, rate: Any) -> jax.Array:
     if key is None or rate is None:
         return values
     rate = require_number("dropout: rate", rate, lambda r: (r >= 0) & (r < 1), "a number in [0, 1)")
+    values = jnp.asarray(values)
+    values = values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
     kept = jax.random.bernoulli(key, 1 - rate, values.shape)
-    return jnp.where(kept, values / (1 - rate), 0).astype(values.dtype)
+    scale = jnp.where((rate >= 0) & (rate < 1), 1 / (1 - rate), jnp.nan)
+    return (jnp.where(kept, values, 0) * scale).astype(values.dtype)

@@ -5,12 +5,15 @@ import jax.numpy as jnp
 
 from jgd.models.model import Model
 from jgd.models.sizes import check_sizes
-from jgd.models.table import are_known, rows_at
+from jgd.models.table import are_known, as_ids, rows_at
 from jgd.tree import is_whole
 
 
 def _init(key, users, items, rank=8, *, scale=0.1):
     """Parameters of `mean + user_bias[u] + item_bias[i] + users[u] @ items[i]`.
+
+    A step of descent moves the whole table, of which a batch sees a few rows: take batches of some
+    hundreds.
 
     Args:
       key: PRNG key.
@@ -75,7 +78,7 @@ def _predict(params, pair):
 
 
 def unknown(params, pairs):
-    """Which users and items of `pairs` are not in the table, so that predictions lack them.
+    """Which users and items of `pairs` are not in the tables of a factorization: predictions lack them.
 
     Args:
       params: from `factorization.init`.
@@ -92,20 +95,24 @@ def unknown(params, pairs):
     >>> int(users.sum()), int(items.sum())
     (1, 2)
     """
-    if not isinstance(pairs, tuple):
-        pairs = jnp.moveaxis(jnp.asarray(pairs), -1, 0)
-    if len(pairs) != 2:
+    parts = tuple(map(as_ids, pairs if isinstance(pairs, tuple) else (pairs,)))
+    shapes = [part.shape for part in parts]
+    if len(parts) == 1 and parts[0].ndim == 2 and shapes[0][1] == 2:
+        users, items = parts[0].T
+    elif len(parts) == 2 and parts[0].ndim == 1 and shapes[0] == shapes[1]:
+        users, items = parts
+    else:
         raise ValueError(
-            f"pairs have {len(pairs)} columns, but users and items are wanted: (users, items) or [N, 2]."
+            f"pairs have the shape {', '.join(map(str, shapes))}, but users and items are wanted: "
+            "(users [N], items [N]) or [N, 2]."
         )
-    users, items = pairs
     tables = params["user_bias"], params["item_bias"]
     return tuple(~are_known(ids, len(bias)) for ids, bias in zip((users, items), tables, strict=True))
 
 
 def _checked_pair(pair):
-    parts = pair if isinstance(pair, tuple) else (jnp.asarray(pair),)
-    shapes = tuple(jnp.shape(part) for part in parts)
+    parts = tuple(map(as_ids, pair if isinstance(pair, tuple) else (pair,)))
+    shapes = tuple(part.shape for part in parts)
     if shapes not in (((2,),), ((), ())):
         raise ValueError(
             f"pair has the shape {', '.join(map(str, shapes))}, but one user and one item are wanted: "

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jgd.models.model import Model
-from jgd.models.sizes import check_inputs, check_sizes
+from jgd.models.sizes import check_sizes, checked_inputs
 
 
 def _init(key, inputs, rank=8, *, scale=0.01):
@@ -55,7 +55,7 @@ def _predict(params, inputs):
 
     Source: Rendle (2010), Factorization Machines, ICDM, lemma 3.1.
     """
-    check_inputs("factorization_machine", inputs, params["weights"])
+    inputs = checked_inputs("factorization_machine", inputs, params["weights"])
     each = inputs[:, None] * params["factors"]
     pairs = jnp.sum(jnp.square(jnp.sum(each, axis=0)) - jnp.sum(jnp.square(each), axis=0)) / 2
     return params["bias"] + inputs @ params["weights"] + pairs

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jgd.models.model import Model
-from jgd.models.sizes import check_inputs, check_sizes
+from jgd.models.sizes import check_sizes, checked_inputs
 
 
 def _init(key, inputs, outputs=None, *, bias=True):
@@ -53,7 +53,7 @@ def _predict(params, inputs):
     11.5
     """
     weights = params["weights"]
-    check_inputs("linear", inputs, weights)
+    inputs = checked_inputs("linear", inputs, weights)
     prediction = inputs @ weights
     return prediction + params["bias"] if "bias" in params else prediction
 

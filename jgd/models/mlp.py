@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jgd.models.dropout import dropout as drop
 from jgd.models.model import Model
-from jgd.models.sizes import check_inputs, check_sizes
+from jgd.models.sizes import check_sizes, checked_inputs
 
 
 def _init(key, sizes, *, initializer=None):
@@ -77,7 +77,7 @@ def _predict(params, inputs, activation=jax.nn.relu, *, dropout=None, key=None):
 
     Source: Rumelhart, Hinton and Williams (1986), Nature 323.
     """
-    check_inputs("mlp", inputs, params["layer_1"]["weights"])
+    inputs = checked_inputs("mlp", inputs, params["layer_1"]["weights"])
     for layer in range(1, len(params) + 1):
         if layer > 1:
             inputs = activation(inputs)

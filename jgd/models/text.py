@@ -5,12 +5,15 @@ import jax.numpy as jnp
 
 from jgd.models.mlp import mlp
 from jgd.models.model import Model
-from jgd.models.sizes import check_sizes
-from jgd.models.table import are_known, rows_at
+from jgd.models.sizes import check_several, check_sizes
+from jgd.models.table import are_known, as_ids, rows_at
 
 
 def _init(key, vocabulary, outputs=None, *, width=16, units=(), initializer=None):
     """Parameters of a mean of embeddings, followed by a linear layer or a network.
+
+    A step of descent moves the whole table of embeddings, of which a batch sees a few rows: batches of
+    32 or more are far quicker than single texts.
 
     Args:
       key: PRNG key.
@@ -35,6 +38,7 @@ def _init(key, vocabulary, outputs=None, *, width=16, units=(), initializer=None
     Classification, EACL.
     """
     check_sizes("text.init", (vocabulary, width))
+    check_several("text.init: units", units)
     embedding_key, dense_key = jax.random.split(key)
     return {
         "embedding": jax.random.normal(embedding_key, (vocabulary, width)),
@@ -66,9 +70,10 @@ def _predict(params, tokens, activation=jax.nn.relu, *, dropout=None, key=None):
     Source: Joulin, Grave, Bojanowski and Mikolov (2017), Bag of Tricks for Efficient Text
     Classification, EACL.
     """
-    if jnp.ndim(tokens) != 1:
+    tokens = as_ids(tokens)
+    if tokens.ndim != 1:
         raise ValueError(
-            f"tokens have shape {jnp.shape(tokens)}, but the tokens [L] of one text are wanted. For a "
+            f"tokens have shape {tokens.shape}, but the tokens [L] of one text are wanted. For a "
             "batch map over it: jax.vmap(text.predict, in_axes=(None, 0))(params, tokens)."
         )
     embedding = params["embedding"]

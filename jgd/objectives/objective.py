@@ -8,6 +8,7 @@ count. Sums add up over batches, row blocks and devices; a mean is taken once, a
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -52,13 +53,15 @@ def objective(loss: Callable, penalty: Penalty | None = None, random: bool = Fal
       random: whether the loss is `(params, example, key) -> scalar`, for dropout, augmentation and
         sampled noise. Each example has a key of its own at each visit, a function of the key of the
         descent, the epoch and the example, so that a fit resumes exactly. `evaluate` sees no key: it
-        predicts without noise.
+        predicts without noise. Losses of the history and norms of gradients hold the noise of the
+        visits: stop by `stop.plateau` or `stop.validation`.
 
     Returns:
       An `Objective`, a pytree whose leaves are the numbers of loss and penalty.
 
     Raises:
-      ValueError: loss is not a function; penalty is not a `Penalty`; random is not True or False.
+      ValueError: loss is not a function, or of other arguments; penalty is not a `Penalty`; random is
+        not True or False.
 
     >>> def loss(params, example):
     ...     return (params @ example["x"] - example["y"]) ** 2
@@ -81,9 +84,26 @@ def objective(loss: Callable, penalty: Penalty | None = None, random: bool = Fal
             f"random is {random!r}, but True or False is wanted. The key is given to the descent: "
             "jgd.descend(..., key=jax.random.key(0))."
         )
+    _check_arguments(loss, bool(random))
     if penalty is not None:
         penalty = Penalty(as_partial(penalty.value), as_partial(penalty.prox), penalty.smooth)
     return Objective(as_partial(loss), penalty, bool(random))
+
+
+def _check_arguments(loss: Callable, random: bool) -> None:
+    """ValueError unless the loss can be called with what it will be called with."""
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):  # some functions of C tell none
+        return
+    try:
+        signature.bind(*(None,) * (3 if random else 2))
+    except TypeError as error:
+        wanted = "(params, example, key)" if random else "(params, example)"
+        raise ValueError(
+            f"loss takes {signature}, but {wanted} is wanted. A loss that takes a key says so: "
+            "jgd.objective(loss, random=True); numbers are bound by jax.tree_util.Partial(loss, number)."
+        ) from error
 
 
 def check_objective(objective: Any, may_be_random: bool = False) -> None:

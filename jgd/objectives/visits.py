@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from jgd.objectives.checks import check_data, check_key
+from jgd.objectives.objective import check_objective
 
 STREAM = 0x6A6764  # sets these keys apart from those by which the order of examples is drawn
 
@@ -28,6 +29,7 @@ def with_keys(objective: Any, data: Any, key: Any, epoch: Any = 0) -> tuple[Any,
 
     The key of a visit is a function of the key, the epoch and the number of the example, whatever
     batch the example comes in: `fold_in(fold_in(key', epoch), i)`, where key' is drawn from the key.
+    So it is with JAX's own kind of key, threefry; others, such as rbg, draw otherwise under `vmap`.
     `descend` does this in every epoch. Do it yourself to ask for a value, a gradient or a diagnosis,
     which want a loss that is the same at every call.
 
@@ -41,7 +43,8 @@ def with_keys(objective: Any, data: Any, key: Any, epoch: Any = 0) -> tuple[Any,
       An `Objective` of `loss(params, visit)`, and the data as a `Visit(example, key)` of [N, ...].
 
     Raises:
-      ValueError: the key is no PRNG key; the data hold no array, or leading axes differ.
+      ValueError: the objective is none, the key is no PRNG key, the epoch no whole number; the data hold
+        no array, or leading axes differ.
 
     >>> def loss(params, example, key):
     ...     return (params - example - jax.random.normal(key)) ** 2
@@ -52,12 +55,24 @@ def with_keys(objective: Any, data: Any, key: Any, epoch: Any = 0) -> tuple[Any,
 
     Source: Salmon, Moraes, Dror and Shaw (2011), Parallel Random Numbers: As Easy as 1, 2, 3.
     """
+    check_objective(objective, may_be_random=True)
     if not objective.random:
         return objective, data
     check_key(key)
+    if jnp.ndim(epoch) != 0 or not jnp.issubdtype(jnp.result_type(epoch), jnp.integer):
+        raise ValueError(f"epoch is {epoch!r}, but the number of an epoch, 0 or more, is wanted.")
     loss = Partial(_loss_of_visit, objective.loss)
     keys = _keys(key, epoch, check_data(data))
     return dataclasses.replace(objective, loss=loss, random=False), Visit(data, keys)
+
+
+def with_any_key(objective: Any) -> Partial:
+    """The loss of an example, for those who look at what no key changes: its targets."""
+    return Partial(_with_any_key, objective.loss) if objective.random else objective.loss
+
+
+def _with_any_key(loss: Partial, params: Any, example: Any) -> jax.Array:
+    return loss(params, example, jax.random.key(0))
 
 
 def _loss_of_visit(loss: Partial, params: Any, visit: Visit) -> jax.Array:

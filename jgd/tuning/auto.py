@@ -38,6 +38,8 @@ def auto_rule(
 ) -> optax.GradientTransformationExtraArgs:
     """A rule without numbers to choose: `barzilai_borwein` over all examples, else `armijo`.
 
+    A random objective takes `armijo` always: its gradients of two epochs differ by their noise, too.
+
     From up to 1,024 examples it takes
 
     - the length of the first step, `1 / (L (1 + noise_scale / batch_size))`, where L is the sharpness,
@@ -86,6 +88,8 @@ def auto_rule(
             f"batch_size is {batch_size!r}, but an int, or None, is wanted: the rule evaluates the "
             "objective on its batch, and the examples of a traced batch are not kept."
         )
+    if static_size is None and objective.random:
+        static_size = num_examples
     numbers = _numbers(problem, key, batch_size=static_size)
     if static_size is None:
         return barzilai_borwein(*numbers)

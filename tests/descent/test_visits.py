@@ -22,6 +22,10 @@ def loss(params, example, key):
     return jgd.losses.squared_error((example["x"] * kept / 0.7) @ params, example["y"])
 
 
+def plain(params, example):
+    return jgd.losses.squared_error(example["x"] @ params, example["y"])
+
+
 def spied(params, example, key):
     """The gradient with respect to params is the random number of the visit."""
     return jax.random.normal(key) * params[example["place"]]
@@ -185,10 +189,11 @@ def test_dropout_of_inputs_is_a_ridge():
 
 def test_data_over_devices_meet_the_same_numbers():
     """Laid over the two devices of the tests, where there are as many."""
-    mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("rows",))
-    laid = jax.device_put(DATA, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows")))
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("rows",))
+    data = jax.tree.map(lambda x: jnp.concatenate([x, x[:1]]), DATA)
+    laid = jax.device_put(data, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("rows")))
     ours = jgd.batch_descent(NOISY, ZERO, laid, rule=jgd.sgd(0.1), epochs=3, key=KEY)
-    wanted = jgd.batch_descent(NOISY, ZERO, DATA, rule=jgd.sgd(0.1), epochs=3, key=KEY)
+    wanted = jgd.batch_descent(NOISY, ZERO, data, rule=jgd.sgd(0.1), epochs=3, key=KEY)
     np.testing.assert_allclose(ours.params, wanted.params, rtol=1e-5)
 
 
@@ -199,6 +204,14 @@ def test_evaluate_sees_the_data_and_no_keys():
 
     fit = jgd.descend(NOISY, ZERO, DATA, rule=jgd.sgd(0.1), epochs=2, key=KEY, evaluate=evaluate)
     np.testing.assert_allclose(fit.history.evaluation[-1], evaluate(fit.params, DATA), rtol=1e-5)
+
+
+def test_auto_rule_does_not_compare_gradients_of_different_epochs():
+    """Barzilai-Borwein would: the noise between two epochs shrinks its step to nothing."""
+    rule = jgd.auto_rule(NOISY, ZERO, DATA, key=KEY)
+    fit = jgd.batch_descent(NOISY, ZERO, DATA, rule=rule, epochs=100, key=KEY)
+    assert fit.status != jgd.Status.STALLED
+    assert fit.state.rule_state.learning_rate > 1e-3
 
 
 @pytest.mark.exhaustive
@@ -248,6 +261,10 @@ def test_labels_are_looked_at():
         ),
         (lambda: jgd.with_keys(NOISY, DATA, 3), "^key is 3, but one PRNG key"),
         (lambda: jgd.with_keys(NOISY, {}, KEY), "^data is {}, which holds no array"),
+        (lambda: jgd.with_keys("x", DATA, KEY), "^objective is 'x', but an Objective"),
+        (lambda: jgd.with_keys(NOISY, DATA, KEY, 1.5), "^epoch is 1.5, but the number of an epoch"),
+        (lambda: jgd.objective(loss), r"^loss takes \(params, example, key\), but .*random=True"),
+        (lambda: jgd.objective(plain, random=True), r"^loss takes \(params, example\), but"),
     ],
 )
 def test_what_it_is_not_for_is_an_error(call, message):

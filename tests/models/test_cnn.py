@@ -131,6 +131,7 @@ def test_images_of_another_size_are_an_error():
         (((8, 8), 0), {}, r"^mlp.init: size 0"),
         (((8, 8), 2), {"channels": (0,)}, r"^cnn.init: size 0"),
         (((8, 8), 2), {"channels": 16}, r"^cnn.init: channels are 16, but several"),
+        (((8, 8), 2), {"units": 64}, r"^cnn.init: units are 64, but several"),
         (((8, 8), 2), {"kernel": 0}, r"^cnn.init: size 0"),
         (((3, 8), 2), {}, r"^cnn.init: shape is \(3, 8\), too small to be halved for each of 2"),
     ],

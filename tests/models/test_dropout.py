@@ -33,6 +33,12 @@ def test_a_wrong_rate_is_an_error(rate):
         models.dropout(KEY, jnp.ones(3), rate)
 
 
+def test_whole_numbers_become_floats_and_a_traced_rate_out_of_range_nan():
+    came = models.dropout(KEY, [1, 1, 1, 1], 0.4)
+    assert set(np.round(np.asarray(came), 4)) <= {0.0, np.float32(1.6667)}
+    assert jnp.isnan(jax.jit(models.dropout)(KEY, jnp.ones(3), 1.5)).all()
+
+
 CASES = [
     (models.mlp, (KEY, (4, 200, 150, 2)), jnp.ones(4)),
     (models.cnn, (KEY, (8, 8), 2), jnp.ones((8, 8))),

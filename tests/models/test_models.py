@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+import jgd
 from jgd import models
 
 KEY = jax.random.key(0)
@@ -173,3 +174,19 @@ def test_inputs_of_another_shape_are_an_error(shape, model, params, name):
         model.predict(params, jnp.ones(shape))
     assert f"inputs have shape {shape}" in str(error.value)
     assert f"jax.vmap({name}.predict, in_axes=(None, 0))(params, x)" in str(error.value)
+
+
+def loss(params, example):
+    return jgd.losses.softmax(models.linear.predict(params, example[0]), example[1])
+
+
+def test_a_class_that_never_occurs_is_learned_never_to_occur():
+    """Its score falls below the others, and neither loss nor params cease to be finite."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)).astype(np.float32), rng.integers(0, 2, 60)
+    start = models.linear.init(KEY, 4, 3)
+    fit = jgd.batch_descent(jgd.objective(loss), start, (x, y), rule=jgd.sgd(0.5), epochs=200)
+    scores = jax.vmap(models.linear.predict, (None, 0))(fit.params, x)
+    assert fit.status == jgd.Status.EPOCHS_DONE
+    assert (scores[:, 2] < scores[:, :2].max(axis=1)).all()
+    assert jax.nn.softmax(scores)[:, 2].mean() < 0.02

@@ -10,6 +10,7 @@ from jgd import models
 from tests.models.test_models import forward, random_like, relu
 
 KEY = jax.random.key(0)
+PARAMS = models.text.init(KEY, 5)
 
 
 @pytest.mark.parametrize("units", [(), (5,)])
@@ -81,3 +82,19 @@ def test_it_learns_which_token_matters():
 def test_nonsense_is_an_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "uint32"])
+@pytest.mark.parametrize("size", [127, 256, 257, 300])
+def test_ids_of_few_bits_are_what_they_are(dtype, size):
+    """Bytes as tokens: the size of the table need not fit into their dtype."""
+    params = {**PARAMS, "embedding": jax.random.normal(KEY, (size, 16))}
+    tokens = np.array([1, 100, 126])
+    came = models.text.predict(params, jnp.asarray(tokens, dtype))
+    np.testing.assert_array_equal(came, models.text.predict(params, jnp.asarray(tokens)))
+
+
+@pytest.mark.parametrize("tokens", [[], [3, 4]])
+def test_lists_of_tokens_do(tokens):
+    came = models.text.predict(PARAMS, tokens)
+    np.testing.assert_array_equal(came, models.text.predict(PARAMS, jnp.array(tokens, int)))
