@@ -13,6 +13,8 @@ import jgd
 from jgd import metrics
 from tests.problems import x64
 
+pytestmark = pytest.mark.exhaustive
+
 N, C = 60, 4
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(size=N).round(1)  # with ties

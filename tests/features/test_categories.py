@@ -9,6 +9,8 @@ from sklearn.preprocessing import OneHotEncoder
 from jgd import features
 from tests.problems import x64
 
+pytestmark = pytest.mark.exhaustive
+
 RNG = np.random.default_rng(0)
 NUMBERS, OTHERS = RNG.integers(-3, 4, size=(30, 3)), RNG.integers(-5, 6, size=(30, 3))
 TEXT = RNG.choice(["red", "green", "Blau", "äöü", ""], size=(30, 3))

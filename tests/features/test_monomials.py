@@ -9,6 +9,8 @@ from sklearn.preprocessing import PolynomialFeatures
 from jgd import features
 from tests.problems import x64
 
+pytestmark = pytest.mark.exhaustive
+
 
 def table(num_examples=9, num_features=3, seed=0):
     return np.random.default_rng(seed).normal(size=(num_examples, num_features))

@@ -10,6 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from jgd import features
 from tests.problems import x64
 
+pytestmark = pytest.mark.exhaustive
+
 
 def table(num_examples=50, num_features=4, seed=0):
     rng = np.random.default_rng(seed)

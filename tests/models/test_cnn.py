@@ -10,6 +10,8 @@ from scipy.signal import correlate
 from jgd import models
 from tests.models.test_models import forward, random_like, relu
 
+pytestmark = pytest.mark.exhaustive
+
 KEY = jax.random.key(0)
 PARAMS = models.cnn.init(KEY, (8, 8), 2, channels=(2, 3), units=(4,))
 
