@@ -154,7 +154,7 @@ def rows_of(task: Task, runs: list[Run], quick: bool) -> list[page.Row]:
     return [
         page.Row(task.name, "test accuracy", ours, names[0], bayes, aim, reached),
         page.Row(task.name, "test accuracy", ours, names[1], logistic),
-        page.Row(task.name, "seconds of training", [run.seconds for run in runs]),
+        page.Row(task.name, "seconds, compiled", [run.seconds for run in runs[1:] or runs]),
     ]
 
 
