@@ -36,10 +36,10 @@ DENSE, CHANNELS, UNITS = 128, (8, 16), 64  # sizes of the networks
 DROPOUT = 0.2
 REMARKS = (
     "MNIST is learned with noise: a shift by up to a pixel in each direction, and dropout. The digits "
-    "of 8 x 8, of which a pixel is an eighth, are learned without; so are clothes, in so few epochs.",
+    "of 8 x 8 are learned without, for a pixel is an eighth of them; clothes too, in so few epochs.",
     "MLPClassifier keeps the learning rate that ours starts with, and runs on one core, where it is "
-    "faster than on two. Logistic regression is the better of two penalties. For clothes both have one "
-    "seed.",
+    "faster than on two. Logistic regression is the better of two penalties. For clothes both have "
+    "one seed.",
 )
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat")

@@ -42,10 +42,8 @@ def by_scipy(params, image, activation=relu):
     [
         ((8, 8), {}),
         ((28, 28), {"channels": (3, 4), "units": (5,)}),
-        ((9, 7), {"channels": (3,), "units": ()}),
-        ((8, 8, 3), {"channels": (2, 5, 4), "units": (6, 5), "kernel": 5}),
+        ((9, 7, 3), {"channels": (3,), "units": (), "kernel": 5}),
         ((8, 6), {"channels": (3,), "kernel": 2}),
-        ((8, 8), {"channels": (3,), "kernel": 1}),
         ((4, 4, 2), {"channels": (), "units": (3,)}),
     ],
 )
