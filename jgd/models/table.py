@@ -34,4 +34,4 @@ def rows_at(table: jax.Array, ids: Any) -> jax.Array:
     ids = as_ids(ids)
     # An id below 0 would count from the end.
     ids = jnp.where(are_known(ids, table.shape[0]), ids, table.shape[0])
-    return table.at[ids].get(mode="fill", fill_value=0)
+    return jnp.asarray(table).at[ids].get(mode="fill", fill_value=0)
