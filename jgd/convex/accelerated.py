@@ -14,7 +14,7 @@ from jgd.descent.method import Method
 from jgd.descent.rule import RANGES, like
 from jgd.descent.step import Position, smooth_gradient, smooth_penalty
 from jgd.descent.trial import inner
-from jgd.objectives.objective import loss_sum
+from jgd.objectives.sums import loss_sum
 from jgd.tree import Static, is_whole, of_one_shape, require_number, select
 
 ROUNDING = 8  # spacings of floats by which two values of the objective may differ and be the same

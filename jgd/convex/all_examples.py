@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jgd.descent.checks import Arguments
-from jgd.objectives.objective import loss_and_gradient_sums, mean_like
+from jgd.objectives.sums import loss_and_gradient_sums, mean_like
 
 
 def check_all_at_once(name: str, arguments: Arguments) -> None:

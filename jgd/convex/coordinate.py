@@ -30,8 +30,9 @@ from jgd.descent.method import Method
 from jgd.descent.step import Position
 from jgd.objectives.conjugates import CONVEX
 from jgd.objectives.linear_form import check_linear, linear_form, predictions
-from jgd.objectives.objective import penalty_value, wide
+from jgd.objectives.objective import penalty_value
 from jgd.objectives.rows import counted_rows
+from jgd.objectives.sums import wide
 from jgd.tree import Static, is_whole, select
 
 MOST_DENSE = 1024  # params up to which all are worked on at once

@@ -26,7 +26,8 @@ from jgd.convex.curvature_bound import power_iteration
 from jgd.descent.loop import Fit
 from jgd.descent.step import smooth_gradient
 from jgd.objectives.checks import check_data, check_params, checked_weights
-from jgd.objectives.objective import check_objective, loss_and_gradient_sums, mean_like
+from jgd.objectives.objective import check_objective
+from jgd.objectives.sums import loss_and_gradient_sums, mean_like
 from jgd.tree import as_partial, norm, strong
 from jgd.xla import all_digits
 

@@ -29,13 +29,8 @@ from jgd.descent.step import (
 )
 from jgd.descent.verdict import ask
 from jgd.objectives.duality import gap_at
-from jgd.objectives.objective import (
-    loss_and_gradient_sums,
-    loss_dtype,
-    mean_like,
-    penalty_value,
-    wide,
-)
+from jgd.objectives.objective import penalty_value
+from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, mean_like, wide
 from jgd.objectives.visits import with_keys
 from jgd.tree import all_finite, norm, select
 from jgd.xla import all_digits

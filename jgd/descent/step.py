@@ -11,14 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from jgd.descent.rule import flags, remembered
-from jgd.objectives.objective import (
-    Objective,
-    loss_and_gradient_sums,
-    loss_dtype,
-    loss_sum,
-    mean_like,
-    wide,
-)
+from jgd.objectives.objective import Objective
+from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, loss_sum, mean_like, wide
 from jgd.tree import select
 
 

@@ -13,10 +13,10 @@ from jax import lax
 
 from jgd.objectives.conjugates import Convex
 from jgd.objectives.linear_form import linear_form
-from jgd.objectives.objective import wide
 from jgd.objectives.penalties.penalty import as_vector, masked, with_vector
 from jgd.objectives.penalty_conjugates import Conjugate
 from jgd.objectives.rows import counted_rows
+from jgd.objectives.sums import wide
 from jgd.tree import norm
 
 MOST_FREE = 64  # params that no penalty holds: each wants a column of its own

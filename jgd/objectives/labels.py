@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.objectives.objective import loss_dtype
+from jgd.objectives.sums import loss_dtype
 from jgd.program import call, trace
 
 # demand: (are the targets right, given the number of classes; what the loss wants, and the way out)

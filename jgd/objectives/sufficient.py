@@ -11,8 +11,9 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jax.tree_util import Partial
 
 from jgd.objectives.checks import checked_weights
-from jgd.objectives.objective import Objective, objective, wide
+from jgd.objectives.objective import Objective, objective
 from jgd.objectives.penalties import Penalty
+from jgd.objectives.sums import wide
 from jgd.tree import all_finite, on_automatic_axes
 
 BLOCK = 1024  # rows that are taken at once: enough for a fast product, and few enough for the cache

@@ -7,7 +7,8 @@ import numpy as np
 
 from jgd.descent.order import order
 from jgd.objectives.checks import check_data, check_key, check_params, checked_weights
-from jgd.objectives.objective import check_objective, loss_dtype
+from jgd.objectives.objective import check_objective
+from jgd.objectives.sums import loss_dtype
 from jgd.tree import is_whole, strong
 from jgd.tuning.advice import sentences
 from jgd.tuning.advice_on_place import place

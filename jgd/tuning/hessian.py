@@ -10,15 +10,9 @@ from jax.flatten_util import ravel_pytree
 from jgd.descent.order import order
 from jgd.descent.step import smooth_gradient
 from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
-from jgd.objectives.objective import (
-    Objective,
-    check_objective,
-    loss_and_gradient_sums,
-    loss_dtype,
-    mean_like,
-    wide,
-)
+from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import Layout, row_layout
+from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, mean_like, wide
 from jgd.objectives.visits import with_keys
 from jgd.tree import is_whole, strong
 

@@ -10,8 +10,9 @@ from jax.flatten_util import ravel_pytree
 
 from jgd.descent.step import proximal_gradient, smooth_gradient
 from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
-from jgd.objectives.objective import Objective, check_objective, loss_dtype, wide
+from jgd.objectives.objective import Objective, check_objective
 from jgd.objectives.rows import counted_rows, rows_per_block
+from jgd.objectives.sums import loss_dtype, wide
 from jgd.tree import norm, strong
 
 GRADIENT_BYTES = 2**22  # of the gradients of single examples that are held at once

@@ -9,7 +9,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jgd.descent.step import proximal_gradient
-from jgd.objectives.objective import Objective, loss_dtype, loss_sum, value_and_gradient
+from jgd.objectives.objective import Objective, value_and_gradient
+from jgd.objectives.sums import loss_dtype, loss_sum
 from jgd.tree import all_finite, norm
 from jgd.tuning.curvature import extreme_eigenvalues
 from jgd.tuning.hessian import Problem, Rows, flat_product, num_params_of
