@@ -78,7 +78,7 @@ def of_model(loss: Callable, predict: Callable, params, example):
 def margins(params, example):
     """Squared hinge, one class against the rest."""
     scores = jgd.models.linear.predict(params, example[0])
-    return sum(jgd.losses.squared_hinge(scores[c], example[1] == c) for c in range(10))
+    return jgd.losses.squared_hinge(scores, jnp.arange(len(scores)) == example[1])
 
 
 def loss_of(loss: Callable, model: jgd.models.Model) -> jax.tree_util.Partial:
@@ -230,16 +230,8 @@ def table_of(found: dict[str, dict[str, Course]]) -> list[list[str]]:
             ]
             reached = reached if np.isfinite(epochs) else ["never"] * 3
             end = f"{made.losses[-1]:.4g}"
-            rows.append(
-                [
-                    name.replace("\n", " "),
-                    variant,
-                    f"{made.rate:.2g}",
-                    *reached,
-                    end,
-                    f"{rises(made):.0%}",
-                ]
-            )
+            which = name.replace("\n", " "), variant, f"{made.rate:.2g}"
+            rows.append([*which, *reached, end, f"{rises(made):.0%}"])
     return rows
 
 

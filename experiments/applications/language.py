@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-import optax
 from matplotlib import pyplot as plt
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -51,11 +50,10 @@ class Task(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One seed: test accuracies by name, test accuracy after each epoch, params, and seconds."""
+    """One seed: test accuracies by name, test accuracy after each epoch, and seconds."""
 
     scores: dict[str, float]
     curve: np.ndarray
-    params: Any
     seconds: float
 
 
@@ -75,11 +73,6 @@ TASKS = (
         None,
     ),
 )
-
-
-@functools.cache  # a schedule is known by its identity: made once, all seeds share a program
-def falling(steps: int):
-    return optax.cosine_decay_schedule(0.01, steps)
 
 
 def loss(params, example):
@@ -104,7 +97,7 @@ def learn(task: Task, seed: int, num: int) -> Run:
     fit = descend(task, seen, held, seed)
     seconds = time.perf_counter() - start
     curve = np.asarray(fit.history.evaluation)
-    return Run({"jgd": curve[-1]} | references(seen, held), curve, fit.params, seconds)
+    return Run({"jgd": curve[-1]} | references(seen, held), curve, seconds)
 
 
 def descend(task: Task, seen, held, seed: int) -> jgd.Fit:
@@ -114,7 +107,7 @@ def descend(task: Task, seen, held, seed: int) -> jgd.Fit:
         jgd.objective(loss, jgd.penalties.l2(task.strength)),
         {**start, "embedding": 0.1 * start["embedding"]},
         seen,
-        rule=jgd.adam(falling(steps)),
+        rule=jgd.adam(page.falling(0.01, steps)),
         batch_size=task.batch_size,
         epochs=task.epochs,
         key=jax.random.key(seed),
@@ -184,16 +177,8 @@ def run(quick: bool) -> page.Page:
     remarks = [] if data.has_mails() else ["The mails are not installed: " + data.INSTALL["mails"]]
     if quick:
         tasks = [task._replace(epochs=2) for task in tasks if task.load is data.first_names]
-    found = [
-        (
-            task,
-            [
-                learn(task, seed, 1000 if quick else MOST_TEXTS)
-                for seed in range(1 if quick else page.SEEDS)
-            ],
-        )
-        for task in tasks
-    ]
+    seeds, num = range(1 if quick else page.SEEDS), 1000 if quick else MOST_TEXTS
+    found = [(task, [learn(task, seed, num) for seed in seeds]) for task in tasks]
     return page.Page(
         title="Language",
         about=(

@@ -138,10 +138,8 @@ def measured(measure: str, which: str, runs: list[Run]) -> list[float]:
 
 def rows_of(name: str, which: str, runs: list[Run], quick: bool) -> list[page.Row]:
     """Beside scikit-learn at its best C, or at the one that the folds choose."""
-    rows, by = (
-        [],
-        {"chosen": "C by the same folds", "best": f"best of {len(CS[name])} C by test log loss"},
-    )
+    by = {"chosen": "C by the same folds", "best": f"best of {len(CS[name])} C by test log loss"}
+    rows = []
     for measure, word, sign in (("accuracy", "below", -1), ("log loss", "above", 1)):
         ours, theirs = (measured(measure, whose, runs) for whose in ("jgd", which))
         reached = None if quick else bool(sign * (np.mean(ours) / np.mean(theirs) - 1) <= AIM)

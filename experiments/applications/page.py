@@ -10,12 +10,14 @@ result to its aim.
 """
 
 import argparse
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import optax
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "experiments" / "output" / "applications"
@@ -127,6 +129,12 @@ def spread(numbers: Sequence[float]) -> str:
         return f"{numbers.mean():.4g}" if deviation == 0 else f"{numbers.mean():.1e} ± {deviation:.1e}"
     digits = 4 if deviation < 0.01 else 3 if deviation < 0.1 else 2
     return f"{numbers.mean():.{digits}f} ± {deviation:.{digits}f}"
+
+
+@functools.cache  # a schedule is known by its identity: made once, all seeds share a program
+def falling(learning_rate: float, steps: int) -> optax.Schedule:
+    """A learning rate that falls to 0 over so many steps, as a cosine."""
+    return optax.cosine_decay_schedule(learning_rate, steps)
 
 
 def split(num: int, seed: int, test: float = 0.2) -> tuple[np.ndarray, np.ndarray]:

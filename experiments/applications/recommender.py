@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.tree_util import Partial
 from matplotlib import pyplot as plt
 
@@ -85,11 +84,6 @@ def divided(pairs, marks, seed: int):
     return (pairs[train], marks[train]), (np.where(is_known, pairs[test], -1), marks[test])
 
 
-@functools.cache  # a schedule is known by its identity
-def falling(steps: int):
-    return optax.cosine_decay_schedule(0.01, steps)
-
-
 def descend(sizes, rank: int, train, test, strengths, epochs: int, seed: int = 0) -> jgd.Fit:
     num, key = len(train[1]), jax.random.key(seed)
     start = jgd.models.factorization.init(key, *sizes, rank=rank, scale=0.5)
@@ -97,7 +91,7 @@ def descend(sizes, rank: int, train, test, strengths, epochs: int, seed: int = 0
         objective(num, strengths),
         {**start, "mean": jnp.mean(train[1])},
         train,
-        rule=jgd.adam(falling(epochs * -(-num // BATCH_SIZE))),
+        rule=jgd.adam(page.falling(0.01, epochs * -(-num // BATCH_SIZE))),
         batch_size=BATCH_SIZE,
         epochs=epochs,
         key=key,

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from sklearn.exceptions import ConvergenceWarning
@@ -115,11 +114,6 @@ def of_network(function: Callable, name: str) -> Callable:
     return functools.partial(function, {"MLP": dense, "CNN": convolutional}[name])
 
 
-@functools.cache
-def falling(learning_rate: float, steps: int):
-    return optax.cosine_decay_schedule(learning_rate, steps)
-
-
 def start(task: Task, name: str, key, shape: tuple[int, int]):
     if name == "MLP":
         return jgd.models.mlp.init(key, (shape[0] * shape[1], DENSE, 10))
@@ -134,7 +128,7 @@ def train(task: Task, name: str, is_noisy: bool, seen: data.Images, held: data.I
         objective,
         start(task, name, key, seen.images.shape[1:]),
         seen,
-        rule=jgd.adam(falling(task.learning_rate, steps)),
+        rule=jgd.adam(page.falling(task.learning_rate, steps)),
         batch_size=task.batch_size,
         epochs=task.epochs,
         key=key,

@@ -13,8 +13,7 @@ import optax
 from jgd.descent.loop import Fit, descend
 from jgd.descent.rules import sgd
 from jgd.descent.status import Status
-from jgd.objectives.checks import check_data
-from jgd.objectives.objective import check_objective, value
+from jgd.objectives.objective import value
 from jgd.objectives.visits import with_keys
 from jgd.program import WANTS_A_VALUE
 from jgd.tree import is_whole
@@ -185,8 +184,6 @@ def range_test(
         )
     if not is_whole(epochs) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}, but a whole number >= 1 is wanted, as a Python int.")
-    check_objective(objective, may_be_random=True)
-    check_data(data)
     measured = with_keys(objective, data, key)  # J before and after, under the same noise
     start = float(value(measured[0], params, measured[1], weights))
     options = {"batch_size": batch_size, "epochs": epochs, "key": key, "weights": weights}

@@ -311,3 +311,14 @@ def test_a_transform_wants_the_columns_of_the_training_part(fit):
     for x in (np.ones((5, 1)), np.ones((5, 3)), np.ones(1), 1.0):
         with pytest.raises(ValueError, match=r"^x has shape .* D=4 features.*same order"):
             transform(x)
+
+
+@pytest.mark.parametrize("function", [features.standardize, features.minmax, features.polynomial])
+def test_a_column_whose_digits_float32_does_not_keep_is_an_error(function):
+    """Moments of one minute, in seconds since 1970: a constant in float32."""
+    x = np.column_stack([np.full(50, 3.0), 1.7e9 + np.linspace(0, 60, 50), np.linspace(0, 1, 50)])
+    with pytest.raises(
+        ValueError, match=r"^x varies in columns \[1\], but not in the digits of float32"
+    ):
+        function(x)
+    function(x - x.mean(axis=0))

@@ -136,3 +136,9 @@ def test_of_one_hot_users_and_items_it_is_the_factorization():
     inputs = jnp.zeros(9).at[jnp.array([3, 5 + 1])].set(1.0)
     came = models.factorization_machine.predict(machine, inputs)
     np.testing.assert_allclose(came, models.factorization.predict(PARAMS, (3, 1)), rtol=1e-5)
+
+
+def test_params_of_numpy_do():
+    saved = jax.tree.map(np.asarray, PARAMS)
+    came = models.factorization.predict(saved, (2, 3))
+    np.testing.assert_array_equal(came, models.factorization.predict(PARAMS, (2, 3)))
