@@ -34,8 +34,11 @@ from jgd.objectives.duality import duality_gap, largest_strength
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.objectives.visits import with_keys
+from jgd.runtime import blocks
 from jgd.runtime.clock import descend_within
+from jgd.runtime.mesh import shard_rows
 from jgd.runtime.progress import sweep_with_progress
+from jgd.runtime.stream import StreamError, StreamState, descend_stream
 from jgd.tuning import curvature
 from jgd.tuning.auto import auto_rule
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
@@ -67,6 +70,8 @@ __all__ = [
     "RangeTest",
     "State",
     "Status",
+    "StreamError",
+    "StreamState",
     "Sweep",
     "accelerated",
     "adagrad",
@@ -75,11 +80,13 @@ __all__ = [
     "auto_rule",
     "barzilai_borwein",
     "batch_descent",
+    "blocks",
     "choice",
     "coordinate",
     "cross_validate",
     "curvature",
     "descend",
+    "descend_stream",
     "descend_within",
     "diagnose",
     "duality_gap",
@@ -111,6 +118,7 @@ __all__ = [
     "saga",
     "sample",
     "sgd",
+    "shard_rows",
     "static",
     "stochastic_descent",
     "stop",

@@ -30,6 +30,11 @@ def is_whole(number: Any) -> bool:
     return isinstance(number, numbers.Integral) and not isinstance(number, bool)
 
 
+def is_known(x: Any) -> bool:
+    """Whether the values are there to be looked at: not traced, nor in another process."""
+    return not isinstance(x, jax.core.Tracer) and getattr(x, "is_fully_addressable", True)
+
+
 def require_number(name: str, number: Any, is_right: Callable, wanted: str) -> jax.Array:
     """`number` as an array of the default float type; ValueError where it is concrete and wrong.
 

@@ -81,7 +81,7 @@ def checked_arguments(
         key = state.key
     is_batch = static_size is None and traced_size is None
     in_order = bool(shuffle) and not is_batch
-    key = _checked_key(key, in_order) if in_order or objective.random else None
+    key = checked_key(key, in_order) if in_order or objective.random else None
     params, data = strong((params, data))
     rule = _checked_rule(rule)
     stop = _checked_stop(stop, evaluate)
@@ -141,7 +141,8 @@ def split_batch_size(batch_size, num_examples: int) -> tuple[int | None, jax.Arr
     return None, jnp.asarray(batch_size, jnp.int32)
 
 
-def _checked_key(key, in_order: bool):
+def checked_key(key, in_order: bool):
+    """The key; ValueError where none is given, or what is no key."""
     if key is None:
         way_out = ", or shuffle=False to visit the examples in their order" if in_order else ""
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from jgd.descent.checks import Arguments
+from jgd.descent.laid import pass_over_laid, places_of, rows_between
 from jgd.descent.lanes import scan_steps
 from jgd.descent.method import Method
 from jgd.descent.order import order, plan
@@ -86,11 +87,23 @@ def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State,
     objective, data = with_keys(arguments.objective, arguments.data, state.key, state.epoch)
     arguments = arguments._replace(objective=objective, data=data)
     position, loss, gradient_norm = _pass(arguments, shuffle, state)
-    running = state.status == Status.EPOCHS_DONE
     gap = None
     if any(test.wants_gap for test in arguments.stop):
         gap = gap_at(arguments.objective, state.params, arguments.data, arguments.weights)
-    record = Record(loss, gradient_norm, None, running, gap)
+    return end_epoch(arguments, state, position, Record(loss, gradient_norm, None, jnp.array(True), gap))
+
+
+def end_epoch(arguments: Arguments, state: State, position: Position, record: Record):
+    """The state after an epoch and the record of it, given where its steps have led.
+
+    Args:
+      arguments: of the descent.
+      state: before the epoch.
+      position: after its steps.
+      record: what was found on the way; the evaluation is made here.
+    """
+    running, loss, gradient_norm = state.status == Status.EPOCHS_DONE, record.loss, record.gradient_norm
+    record = record._replace(ran=running)
     memories, verdict = ask(arguments.stop, state.stop_state, record, state.params)
     # Finiteness comes first: a NaN answers False to every other question.
     finite = all_finite((loss, gradient_norm, position.params))
@@ -125,9 +138,9 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
     count = num_examples if weights is None else jnp.maximum(jnp.sum(weights != 0), 1)
     start = Position(state.params, state.rule_state)
     is_batch = arguments.batch_size is None and arguments.traced_batch_size is None
-    in_order = shuffle and not is_batch
-    index = order(cast(jax.Array, state.key), state.epoch, num_examples) if in_order else None
     if isinstance(arguments.rule, Method):
+        in_order = shuffle and not is_batch
+        index = order(cast(jax.Array, state.key), state.epoch, num_examples) if in_order else None
         with all_digits():
             position, total, mean_grads = arguments.rule.run(arguments, start, index)
     elif is_batch:
@@ -135,27 +148,51 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
             objective, arguments.rule, start, data, weights, arguments.layout
         )
     else:
-        mean_grads = _gradient_before(arguments, state.params, index)
-        position, total = _pass_over_batches(arguments, start, index)
+        position, total, mean_grads = pass_over_batches(
+            arguments, shuffle, state.key, state.epoch, start
+        )
     grads = smooth_gradient(objective, state.params, mean_grads)
     gradient_norm = norm(proximal_gradient(objective, state.params, grads))
     mean_loss = (total / count).astype(loss_dtype(objective.loss, state.params, data))
     return position, mean_loss + penalty_value(objective, state.params), gradient_norm
 
 
-def _gradient_before(arguments: Arguments, params, index):
+def pass_over_batches(arguments: Arguments, shuffle: bool, key, epoch, start: Position):
+    """The steps of an epoch, each on a batch.
+
+    Args:
+      arguments: of the descent.
+      shuffle: whether the batches come in the order of the epoch.
+      key: PRNG key of the order, or None.
+      epoch: its number.
+      start: the position before them.
+
+    Returns:
+      The position after them, the sum of all losses, and the mean gradient of the loss at the start: of
+      all examples if a stop test wants it, else of some.
+    """
+    num_examples = jax.tree.leaves(arguments.data)[0].shape[0]
+    if arguments.layout is not None:
+        places = places_of(arguments, shuffle, key, epoch)
+        rows = rows_between(arguments, places, 0, GRADIENT_SAMPLE, GRADIENT_SAMPLE)
+        mean_grads = _gradient_before(arguments, start.params, rows)
+        return *pass_over_laid(arguments, places, start, shuffle), mean_grads
+    index = order(key, epoch, num_examples) if shuffle else None
+    spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
+    sample = index[:GRADIENT_SAMPLE] if index is not None else spread
+    rows = jax.tree.map(lambda x: x[sample], (arguments.data, arguments.weights))
+    mean_grads = _gradient_before(arguments, start.params, rows)
+    return *_pass_over_batches(arguments, start, index), mean_grads
+
+
+def _gradient_before(arguments: Arguments, params, sample: tuple[Any, Any]):
     """Mean gradient of the loss: of all examples if a stop test wants it, else of a sample."""
     rows, weights = arguments.data, arguments.weights
-    num_examples = jax.tree.leaves(rows)[0].shape[0]
     exact = any(test.wants_gradient for test in arguments.stop)
-    layout = arguments.layout
-    if not exact and num_examples > GRADIENT_SAMPLE:
-        layout = None
-        spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
-        sample = spread if index is None else index[:GRADIENT_SAMPLE]
-        rows, weights = jax.tree.map(lambda x: x[sample], (rows, weights))
+    if not exact and jax.tree.leaves(rows)[0].shape[0] > GRADIENT_SAMPLE:
+        rows, weights = sample
     _, grads, count = loss_and_gradient_sums(
-        arguments.objective.loss, params, rows, weights, layout=layout
+        arguments.objective.loss, params, rows, weights, layout=arguments.layout
     )
     return mean_like(grads, count, params)
 

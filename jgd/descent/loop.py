@@ -1,24 +1,18 @@
 """The loop: epochs of steps, as one compiled program. `descend` and the three variants."""
 
 import functools
-import warnings
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jgd.descent.checks import Arguments, check_single, check_state, checked_arguments
+from jgd.descent.checks import Arguments, check_state, checked_arguments
 from jgd.descent.epoch import State, run_epoch
 from jgd.descent.epochs import run_all, run_until_stopped
-from jgd.descent.method import Method
-from jgd.descent.status import Status
+from jgd.descent.start import cut_of, first_state, say_that_it_was_projected
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
-from jgd.objectives.objective import check_one_penalty
 from jgd.objectives.visits import with_any_key
-from jgd.tree import all_finite, select
-from jgd.xla import all_digits
 
 
 class History(NamedTuple):
@@ -146,14 +140,14 @@ def descend(
     # What is static goes beside the leaves.
     leaves = arguments._replace(batch_size=None, layout=None, validation=None)
     static = {"batch_size": arguments.batch_size, "layout": arguments.layout}
-    start = functools.partial(_first_state, **static)
+    start = functools.partial(first_state, **static, cut=cut_of(arguments.params))
     if state is not None:
         check_state(state, jax.eval_shape(start, leaves)[0])
     loss = with_any_key(arguments.objective)
     check_targets(loss, arguments.params, arguments.data, arguments.weights)
     if state is None:
         state, was_outside = start(leaves)
-        _say_that_it_was_projected(was_outside)
+        say_that_it_was_projected(was_outside)
     else:
         state = state._replace(key=arguments.key)
     return _descend(
@@ -260,45 +254,6 @@ def _fixed(name: str, batch_size: int | None, options: dict) -> dict:
             "or jgd.descend for another."
         )
     return {"batch_size": batch_size, **options}
-
-
-@functools.partial(jax.jit, static_argnames=("batch_size", "layout"))
-def _first_state(arguments: Arguments, *, batch_size, layout) -> tuple[State, jax.Array | None]:
-    """The state, and whether the params lay outside of the set of a penalty with kinks."""
-    arguments = arguments._replace(batch_size=batch_size, layout=layout)
-    params, rule, penalty = arguments.params, arguments.rule, arguments.objective.penalty
-    check_one_penalty(arguments.objective, params)
-    is_outside = None
-    if penalty is not None and not penalty.smooth:
-        is_outside = jnp.isposinf(penalty.value(params)) & all_finite(params)
-        # Without a step to be made, the proximal map of a set still projects.
-        params = select(is_outside, penalty.prox(params, 0.0), params)
-    if isinstance(rule, Method):
-        with all_digits():
-            rule_state = rule.init(arguments, params)
-    else:
-        rule_state = rule.init(params)
-    # Here, where it is done once for one structure.
-    check_single(arguments.objective, rule, rule_state)
-    state = State(
-        params=params,
-        rule_state=rule_state,
-        stop_state=tuple(test.init(params) for test in arguments.stop),
-        status=jnp.asarray(Status.EPOCHS_DONE, jnp.int32),
-        epoch=jnp.zeros((), jnp.int32),
-        key=arguments.key,
-    )
-    return state, is_outside
-
-
-def _say_that_it_was_projected(was_outside: jax.Array | None) -> None:
-    is_known = was_outside is not None and not isinstance(was_outside, jax.core.Tracer)
-    if is_known and np.any(was_outside):
-        warnings.warn(
-            "params lie outside of the set that the penalty allows, so the descent starts from their "
-            "projection onto it. Start from penalty.prox(params, 0.0) to say so yourself.",
-            stacklevel=3,
-        )
 
 
 @functools.partial(jax.jit, static_argnames=("batch_size", "layout", "epochs", "shuffle"))

@@ -61,6 +61,32 @@ def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
     >>> bool(example_at(jax.random.key(0), 3, jnp.array(2), 5) == whole[2])
     True
     """
+    return _through_rounds(key, epoch, position, num_examples, reverse=False)
+
+
+def position_of(key: jax.Array, epoch, example, num_examples) -> jax.Array:
+    """The position of an example in the order, or of many: the inverse of `example_at`.
+
+    Each round is its own inverse, so the inverse of all is the same rounds from the last to the first. A
+    device that holds some of the rows finds their places with no word from the others.
+
+    Args:
+      key: PRNG key.
+      epoch: number of the epoch.
+      example: integer array, each from 0 to N - 1.
+      num_examples: N, an int or a traced integer.
+
+    Returns:
+      int32 array of the shape of `example`.
+
+    >>> whole = order(jax.random.key(0), 3, 5)
+    >>> position_of(jax.random.key(0), 3, whole, 5).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    return _through_rounds(key, epoch, example, num_examples, reverse=True)
+
+
+def _through_rounds(key, epoch, x, num_examples, *, reverse: bool) -> jax.Array:
     num = jnp.asarray(num_examples, jnp.uint32)
     # Hashed, not drawn by `jax.random`, whose code takes longer to compile than all else.
     words = [*_key_data(key).ravel(), jnp.asarray(epoch, jnp.uint32)]
@@ -73,8 +99,9 @@ def example_at(key: jax.Array, epoch, position, num_examples) -> jax.Array:
         swap = _hash(jnp.maximum(x, partner) ^ round_key) >> 31 == 1
         return jnp.where(swap, partner, x), None
 
-    start = jnp.asarray(position, jnp.uint32)
-    return lax.scan(swap_or_not, start, (pivots, round_keys))[0].astype(jnp.int32)
+    start = jnp.asarray(x, jnp.uint32)
+    rounds_of_all = (pivots, round_keys)
+    return lax.scan(swap_or_not, start, rounds_of_all, reverse=reverse)[0].astype(jnp.int32)
 
 
 def _key_data(key):

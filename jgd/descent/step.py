@@ -12,7 +12,14 @@ import optax
 
 from jgd.descent.rule import flags, remembered
 from jgd.objectives.objective import Objective
-from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, loss_sum, mean_like, wide
+from jgd.objectives.sums import (
+    at_least_one,
+    loss_and_gradient_sums,
+    loss_dtype,
+    loss_sum,
+    mean_like,
+    wide,
+)
 from jgd.tree import select
 
 
@@ -150,11 +157,11 @@ def batch_step(objective, rule, position: Position, batch: Any, weights: Any, la
     Returns:
       The position after the step; of the batch before it, the sum of losses and the mean gradient.
     """
-    total, grads, count = loss_and_gradient_sums(
+    total, grads, num = loss_and_gradient_sums(
         objective.loss, position.params, batch, weights, layout=layout
     )
-    if weights is not None and len(weights) == 1:
-        count = 1  # where it is 0 there is no step; XLA would divide each number of each lane by it
+    # Of a single example it is 1, or there is no step; XLA would divide each number of each lane by it.
+    count = 1 if weights is not None and len(weights) == 1 else at_least_one(num)
     dtype = loss_dtype(objective.loss, position.params, batch)
 
     def mean_loss_at(params):
@@ -164,7 +171,7 @@ def batch_step(objective, rule, position: Position, batch: Any, weights: Any, la
     mean_loss = (total / count).astype(dtype)
     moved = move(objective, rule, position, mean_loss, mean_grads, mean_loss_at)
     if weights is not None:
-        moved = select(jnp.any(weights != 0), moved, position)
+        moved = select(num > 0, moved, position)
     return moved, total, mean_grads
 
 
@@ -182,7 +189,7 @@ def nothing_gathered(params: Any, total: jax.Array) -> Gathered:
     return Gathered(total, grads, jnp.zeros((), jnp.int32))
 
 
-def gathering_step(objective, rule, batch_size, carry, example: Any, weight: Any):
+def gathering_step(objective, rule, batch_size, carry, example: Any, weight: Any, layout=None):
     """Add one example to the batch; step once the batch has reached its traced size.
 
     Args:
@@ -192,23 +199,26 @@ def gathering_step(objective, rule, batch_size, carry, example: Any, weight: Any
       carry: pair of `Position` and `Gathered`.
       example: pytree of arrays [1, ...].
       weight: [1] or None.
+      layout: how the rows are laid over devices, or None; with one, the example is [P, ...] from P
+        places, of which one has it and the others have weight 0.
 
     Returns:
       The carry, and the loss of the example.
     """
     position, gathered = carry
-    total, grads, count = loss_and_gradient_sums(objective.loss, position.params, example, weight)
-    count = jnp.asarray(count if weight is None else weight[0] != 0, jnp.int32)
-    gathered = jax.tree.map(jnp.add, gathered, Gathered(total, grads, count))
+    total, grads, count = loss_and_gradient_sums(
+        objective.loss, position.params, example, weight, layout=layout
+    )
+    added = Gathered(total, grads, jnp.asarray(count, jnp.int32))
+    gathered = jax.tree.map(jnp.add, gathered, added)
     return step_if(gathered.num >= batch_size, objective, rule, (position, gathered)), total
 
 
 def step_if(condition, objective, rule, carry):
     """Step along what has been gathered and start afresh, where the condition holds."""
     position, gathered = carry
-    count = jnp.maximum(gathered.num, 1)
-    mean_grads = mean_like(gathered.grads, count, position.params)
-    mean_loss = gathered.total / count.astype(gathered.total.dtype)
+    mean_grads = mean_like(gathered.grads, gathered.num, position.params)
+    mean_loss = gathered.total / at_least_one(gathered.num).astype(gathered.total.dtype)
     moved = move(objective, rule, position, mean_loss, mean_grads, _no_loss_at)
     return select(condition, (moved, optax.tree.zeros_like(gathered)), carry)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgd.tree import is_whole, on_automatic_axes
+from jgd.tree import is_known, is_whole, on_automatic_axes
 
 
 def check_data(data: Any, name: str = "data") -> int:
@@ -56,7 +56,7 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
         raise ValueError(
             f"weights have dtype {dtype}, but real numbers are wanted, one for each example."
         )
-    if not isinstance(weights, jax.core.Tracer) and not np.any(np.asarray(weights) != 0):
+    if is_known(weights) and not np.any(np.asarray(weights) != 0):
         raise ValueError(
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
             "Give at least one a weight other than 0."

@@ -15,6 +15,7 @@ import numpy as np
 
 from jgd.objectives.sums import loss_dtype
 from jgd.program import call, trace
+from jgd.tree import is_known
 
 # demand: (are the targets right, given the number of classes; what the loss wants, and the way out)
 _DEMANDS = {
@@ -67,7 +68,7 @@ def check_targets(loss, params: Any, data: Any, weights: Any) -> None:
     leaves, treedef = jax.tree.flatten(params)
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves)
     targets = _targets(loss, data, treedef, shapes)
-    if not all(map(_is_known, jax.tree.leaves((targets, weights)))):
+    if not all(map(is_known, jax.tree.leaves((targets, weights)))):
         return
     counts = slice(None) if weights is None else np.asarray(weights) != 0
     for (name, _), target in targets.items():
@@ -103,11 +104,6 @@ def _targets(loss, data, treedef, shapes) -> dict[tuple[str, int], jax.Array]:
 
     targets = jax.vmap(targets_of)(data)
     return dict(zip(names, targets, strict=True))
-
-
-def _is_known(x) -> bool:
-    """Whether the values are there to be looked at: not under a transformation, nor elsewhere."""
-    return not isinstance(x, jax.core.Tracer) and x.is_fully_addressable
 
 
 def _judge(demand: str, classes: int, targets: np.ndarray) -> None:

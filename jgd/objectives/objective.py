@@ -19,7 +19,13 @@ from jax.tree_util import Partial
 from jgd.objectives.checks import check_block, check_data, check_params, checked_weights
 from jgd.objectives.penalties import Penalty
 from jgd.objectives.rows import row_layout
-from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, loss_sum, mean_like
+from jgd.objectives.sums import (
+    at_least_one,
+    loss_and_gradient_sums,
+    loss_dtype,
+    loss_sum,
+    mean_like,
+)
 from jgd.tree import as_partial, strong
 
 
@@ -148,7 +154,7 @@ def value(objective: Objective, params: Any, data: Any, weights: Any = None) -> 
 def _value(objective, params, data, weights):
     dtype = loss_dtype(objective.loss, params, data)
     total, count = loss_sum(objective.loss, params, data, weights)
-    mean = (total / jnp.maximum(count, 1)).astype(dtype)
+    mean = (total / at_least_one(count)).astype(dtype)
     return mean + penalty_value(objective, params)
 
 
@@ -198,7 +204,7 @@ def _value_and_gradient(objective, params, data, weights, *, block, layout):
     dtype = loss_dtype(objective.loss, params, data)
     total, grads, count = loss_and_gradient_sums(objective.loss, params, data, weights, block, layout)
     penalty, penalty_grads = jax.value_and_grad(penalty_value, argnums=1)(objective, params)
-    mean = (total / count).astype(dtype)
+    mean = (total / at_least_one(count)).astype(dtype)
     mean_grads = mean_like(grads, count, params)
     return mean + penalty, jax.tree.map(jnp.add, mean_grads, penalty_grads)
 

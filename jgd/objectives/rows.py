@@ -1,5 +1,7 @@
 """Rows of data: which do not count, how many are taken at once, and where they lie."""
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,10 +13,36 @@ FEWEST_BLOCK_ROWS = 128  # of wide rows, which want matrix products of some size
 
 
 class Layout(NamedTuple):
-    """Rows laid over the devices of a mesh, along one of its axes."""
+    """Rows laid over the devices of a mesh.
+
+    Attributes:
+      mesh: of devices.
+      axis: the name of the axis along which the rows lie, or a tuple of names. What else the mesh has is
+        free for lanes and for the numbers of wide models.
+    """
 
     mesh: Mesh
-    axis: str
+    axis: str | tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.axis,) if isinstance(self.axis, str) else self.axis
+
+    @property
+    def shards(self) -> int:
+        """Into how many parts the rows are cut."""
+        return math.prod(self.mesh.shape[name] for name in self.names)
+
+    def on_each(self, function: Callable, *in_specs: Any, out_specs: Any) -> Callable:
+        """`function` on each part of the rows, by itself; the other axes of the mesh stay XLA's."""
+        return jax.shard_map(
+            function,
+            mesh=self.mesh,
+            in_specs=in_specs,
+            out_specs=out_specs,
+            axis_names=set(self.names),
+            check_vma=False,
+        )
 
 
 def row_layout(data: Any) -> Layout | None:
@@ -24,8 +52,8 @@ def row_layout(data: Any) -> Layout | None:
       data: pytree of arrays [N, ...].
 
     Returns:
-      A `Layout`, where all leaves are cut alike, by rows alone; None where they are not, or where
-      that is not known, because `data` is traced.
+      A `Layout`, where the rows of all leaves are cut alike; None where they are not, or where that is
+      not known, because `data` is traced.
     """
     layouts = {_layout(x) for x in jax.tree.leaves(data)}
     return layouts.pop() if len(layouts) == 1 else None
@@ -35,9 +63,9 @@ def _layout(x) -> Layout | None:
     sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
         return None
-    named = [axis for axis in sharding.spec if axis is not None]
-    by_rows = len(named) == 1 and isinstance(named[0], str) and sharding.spec[0] == named[0]
-    return Layout(sharding.mesh, named[0]) if by_rows else None
+    axis = sharding.spec[0] if len(sharding.spec) else None
+    layout = Layout(sharding.mesh, axis) if axis else None
+    return layout if layout is not None and layout.shards > 1 else None
 
 
 def rows_per_block(data: Any) -> int:

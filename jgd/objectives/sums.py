@@ -51,7 +51,7 @@ def loss_and_gradient_sums(
     block: int | None = None,
     layout: Layout | None = None,
 ):
-    """Sums of loss and gradient over all examples, and their count, never 0.
+    """Sums of loss and gradient over all examples, and their count.
 
     Args:
       loss: of one example.
@@ -64,14 +64,14 @@ def loss_and_gradient_sums(
 
     Returns:
       The sum of losses, the sum of gradients (like `params`), both of float32 at least; the number
-      of examples that count, or 1 where none does.
+      of examples that count.
     """
     sums = functools.partial(_sums_over_blocks, block=block)
     if layout is not None:
         sums = _over_devices(sums, layout)
     total, grads, count = sums(loss, params, data, weights)
     num_examples = jax.tree.leaves(data)[0].shape[0]
-    return total, grads, num_examples if weights is None else jnp.maximum(count, 1)
+    return total, grads, num_examples if weights is None else count
 
 
 def _over_devices(sums, layout: Layout):
@@ -79,10 +79,11 @@ def _over_devices(sums, layout: Layout):
     rows, whole = PartitionSpec(layout.axis), PartitionSpec()
 
     def own_rows(*args):
-        return lax.psum(jax.tree.map(jnp.asarray, sums(*args)), layout.axis)
+        total, grads, count = sums(*args)
+        # All of one dtype, as a rule, for these go through one collective.
+        return lax.psum((total, grads, jnp.asarray(count, total.dtype)), layout.axis)
 
-    specs = (whole, whole, rows, rows)
-    return jax.shard_map(own_rows, mesh=layout.mesh, in_specs=specs, out_specs=whole, check_vma=False)
+    return layout.on_each(own_rows, whole, whole, rows, rows, out_specs=whole)
 
 
 def _sums_over_blocks(loss, params, data, weights, *, block):
@@ -123,8 +124,14 @@ def _sums(loss, params, examples, weights):
 
 
 def mean_like(sums: Any, count: Any, like: Any) -> Any:
-    """The sums divided by their count, in the dtypes of `like`."""
+    """The sums divided by their count, or by 1 where it is 0, in the dtypes of `like`."""
+    count = at_least_one(count)
     return jax.tree.map(lambda s, x: (s / jnp.asarray(count, s.dtype)).astype(x.dtype), sums, like)
+
+
+def at_least_one(count: Any) -> Any:
+    """A count to divide by."""
+    return max(count, 1) if isinstance(count, int) else jnp.maximum(count, 1)
 
 
 def wide(dtype):

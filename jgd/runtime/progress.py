@@ -63,7 +63,8 @@ def sweep_with_progress(
       score: `Fit -> scalar`, traceable, the higher the better, of a fit with the history of its chunk,
         for the best so far; None takes the negative loss of the last epoch.
       show: whether there is a bar.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid, see `jgd.sweep`; None takes all devices of this
+        process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

@@ -164,7 +164,8 @@ def cross_validate(
       stratify: [N] classes that every fold shall hold in equal parts. None takes them from the data,
         where exactly one leaf [N] is of whole numbers or of two values; False deals the examples out as
         they come.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid, see `jgd.sweep`; None takes all devices of this
+        process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

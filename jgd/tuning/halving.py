@@ -127,7 +127,8 @@ def successive_halving(
       keep: which part of the configurations goes on to the next rung, in (0, 1].
       score: `Fit -> scalar`, traceable, the higher the better, of the fit with all of its history; None
         takes the negative loss of the last epoch. What diverged, and NaN, is last.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid, see `jgd.sweep`; None takes all devices of this
+        process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

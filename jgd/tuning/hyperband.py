@@ -74,7 +74,8 @@ def hyperband(
       epochs: those of the last rung of every bracket, an int.
       keep: which part goes on to the next rung, in (0, 1).
       score: as in `successive_halving`.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid, see `jgd.sweep`; None takes all devices of this
+        process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

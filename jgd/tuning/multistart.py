@@ -96,7 +96,8 @@ def multistart(
       tolerance: part of the distance of the starts within which two ends are one minimum.
       score: `Fit -> scalar`, traceable, the higher the better; None takes the negative loss of the last
         epoch. What diverged, and NaN, is last.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid, see `jgd.sweep`; None takes all devices of this
+        process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

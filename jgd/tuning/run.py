@@ -1,4 +1,6 @@
-"""Many trainings of one structure as one program, its lanes laid over all devices.
+"""Many trainings of one structure as one program, its lanes laid over devices.
+
+On a mesh of two axes the second is for the rows of the data: a lane is then trained by several devices.
 
 What `train` closes over, the data above all, is lifted to arguments: as constants of the program they
 would be copied and folded by the compiler. Lanes go through in chunks that memory can hold.
@@ -65,31 +67,56 @@ def over_lanes(run: Callable, mesh: Mesh, at_once: int) -> Callable:
 
     Args:
       run: `(shared, arguments) -> results` of one lane.
-      mesh: of one axis, over whose devices the lanes are laid.
+      mesh: over whose first axis the lanes are laid.
       at_once: how many of them a device runs at a time.
     """
-    whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
+    parts = lane_parts(mesh)
 
     def all_lanes(shared, arguments):
         num = len(jax.tree.leaves(arguments)[0])
-        rounds = math.ceil(num / (mesh.devices.size * at_once))
-        width = math.ceil(num / (mesh.devices.size * rounds))
-
-        def of_device(shared, arguments):
-            one_lane = functools.partial(run, shared)
-            if width == 1:
-                return lax.map(one_lane, arguments)
-            if rounds == 1:
-                return jax.vmap(one_lane)(arguments)
-            return lax.map(one_lane, arguments, batch_size=width)
-
+        rounds = math.ceil(num / (parts * at_once))
+        width = math.ceil(num / (parts * rounds))
+        lay = _by_devices if len(mesh.axis_names) == 1 else _by_the_compiler
         # Where the last round has places to spare, the last lane stands in them again.
-        places = np.minimum(np.arange(mesh.devices.size * rounds * width), num - 1)
+        places = np.minimum(np.arange(parts * rounds * width), num - 1)
         filled = arguments if len(places) == num else jax.tree.map(lambda x: x[places], arguments)
-        laid = jax.shard_map(of_device, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
-        return jax.tree.map(lambda x: x[:num], laid(shared, filled))
+        results = lay(run, mesh, rounds, width)(shared, filled)
+        return jax.tree.map(lambda x: x[:num], results)
 
     return all_lanes
+
+
+def _by_devices(run: Callable, mesh: Mesh, rounds: int, width: int) -> Callable:
+    """Each device runs its own lanes, `width` at a time."""
+    whole, cut = PartitionSpec(), PartitionSpec(mesh.axis_names[0])
+
+    def of_device(shared, arguments):
+        one_lane = functools.partial(run, shared)
+        if width == 1:
+            return lax.map(one_lane, arguments)
+        if rounds == 1:
+            return jax.vmap(one_lane)(arguments)
+        return lax.map(one_lane, arguments, batch_size=width)
+
+    return jax.shard_map(of_device, mesh=mesh, in_specs=(whole, cut), out_specs=cut, check_vma=False)
+
+
+def _by_the_compiler(run: Callable, mesh: Mesh, rounds: int, width: int) -> Callable:
+    """Lanes over the first axis; a lane itself says what goes over the second."""
+    by_lanes = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names[0]))
+
+    def laid(shared, arguments):
+        cut = jax.tree.map(lambda x: x.reshape(rounds, -1, *x.shape[1:]), arguments)
+        cut = lax.with_sharding_constraint(cut, by_lanes)
+        results = lax.map(jax.vmap(functools.partial(run, shared)), cut)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), results)
+
+    return laid
+
+
+def lane_parts(mesh: Mesh) -> int:
+    """Into how many parts the lanes are cut."""
+    return mesh.shape[mesh.axis_names[0]]
 
 
 def compiled(program: Callable, arguments: tuple, mesh: Mesh, lanes: int | None, kept: Any) -> Callable:
@@ -98,15 +125,14 @@ def compiled(program: Callable, arguments: tuple, mesh: Mesh, lanes: int | None,
     Args:
       program: `at_once -> function`; the lanes of one device at a time.
       arguments: those of the function, on all devices of the mesh.
-      mesh: of one axis, over whose devices the lanes are laid.
+      mesh: over whose first axis the lanes are laid.
       lanes: how many shall run at once, on all devices together; None leaves it to jgd.
       kept: shapes of what one lane keeps from step to step.
 
     Returns:
       The compiled function.
     """
-    devices = mesh.devices.size
-    at_once = math.ceil(lanes / devices) if lanes else lanes_of_the_cache(kept, mesh)
+    at_once = math.ceil(lanes / lane_parts(mesh)) if lanes else lanes_of_the_cache(kept, mesh)
     while True:
         function = jax.jit(program(at_once)).lower(*arguments).compile()
         if lanes or at_once == 1 or _fits_in_memory(function, mesh):
@@ -120,15 +146,37 @@ def of_one_lane(tree: Any) -> Any:
 
 
 def on_all_devices(tree: Any, mesh: Mesh) -> Any:
-    """Arrays for every device of the mesh; those of a CPU, which share its memory, without a copy."""
+    """Arrays for every device of the mesh; those of a CPU, which share its memory, without a copy.
+
+    What is laid over these devices by rows stays as it is.
+    """
     everywhere = NamedSharding(mesh, PartitionSpec())
     on_cpu = all(device.platform == "cpu" for device in mesh.devices.flat)
 
     def place(x):
+        if _is_laid(x):
+            _check_rows_have_an_axis(x, mesh)
+            return x
         is_plain = isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
         return jax.device_put(np.asarray(x) if on_cpu and is_plain else x, everywhere)
 
     return jax.tree.map(place, tree)
+
+
+def _is_laid(x: Any) -> bool:
+    """Whether its rows lie on several devices; those of lanes do not, between two programs."""
+    sharding = getattr(x, "sharding", None)
+    return isinstance(sharding, NamedSharding) and not sharding.is_fully_replicated
+
+
+def _check_rows_have_an_axis(x: Any, mesh: Mesh) -> None:
+    if len(mesh.axis_names) != 2 or x.sharding.device_set != set(mesh.devices.flat):
+        raise ValueError(
+            f"train closes over an array of shape {x.shape} that is laid over devices, "
+            f"{x.sharding.spec}, but the lanes are laid over them, too. Give both an axis: "
+            'mesh = jax.make_mesh((2, 4), ("lanes", "rows")), data = jgd.shard_rows(data, mesh)[0], and '
+            "mesh=mesh here; or hand over data that lie together."
+        )
 
 
 def on_first_device(tree: Any, mesh: Mesh) -> Any:
@@ -136,12 +184,13 @@ def on_first_device(tree: Any, mesh: Mesh) -> Any:
 
 
 def lane_mesh(mesh: Mesh | None) -> Mesh:
-    """The mesh whose one axis the lanes are laid over: that given, or all devices of this process."""
+    """The mesh whose first axis the lanes are laid over: that given, or all devices of this process."""
     if mesh is None:
         return jax.make_mesh((jax.local_device_count(),), ("lanes",), (AxisType.Auto,))
-    if len(mesh.axis_names) != 1:
+    if not isinstance(mesh, Mesh) or len(mesh.axis_names) not in (1, 2):
         raise ValueError(
-            f"mesh has the axes {mesh.axis_names}, but one is wanted, over which the lanes are laid."
+            f"mesh is {mesh!r}, but a mesh of one axis is wanted, over which the lanes are laid, or of "
+            'two, the second for rows: jax.make_mesh((2, 4), ("lanes", "rows")).'
         )
     return Mesh(mesh.devices, mesh.axis_names)
 

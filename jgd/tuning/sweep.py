@@ -161,15 +161,17 @@ def sweep(train: Callable, space: Space, *, mesh: Mesh | None = None, lanes: int
         is a dict of scalars: numbers are traced, what is static is a Python value. Arrays that it closes
         over become arguments of the program.
       space: from `jgd.grid` or `jgd.sample`. For each combination of static values there is one program.
-      mesh: of one axis, over whose devices the lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis the lanes are laid; over its second, where it has one, lie the rows of
+        the data that `train` closes over. None takes all devices of this process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:
       A `Sweep`.
 
     Raises:
-      ValueError: space is no Space, lanes no int >= 1, mesh has more than one axis, train returns no
-        Fit or wants to know a number of the config while it is traced.
+      ValueError: space is no Space, lanes no int >= 1, mesh has not one axis or two, train returns no
+        Fit, wants to know a number of the config while it is traced, or closes over data that are laid
+        over devices which the mesh has no axis for.
 
     >>> def loss(params, example):
     ...     return (params - example) ** 2
@@ -207,7 +209,7 @@ def train_lanes(train: Callable, arguments: tuple, mesh: Mesh, lanes: int | None
     Args:
       train: `(*arguments) -> Fit`.
       arguments: pytrees of arrays with a leading axis K.
-      mesh: of one axis, over whose devices the lanes are laid.
+      mesh: over whose first axis the lanes are laid.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

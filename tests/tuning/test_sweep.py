@@ -157,7 +157,10 @@ SPACE = jgd.grid(learning_rate=RATES)
         (lambda: jgd.sweep(lambda config: train(config).params, SPACE), "returns dict, but a Fit"),
         (lambda: jgd.sweep(train, SPACE, lanes=0), "lanes is 0"),
         (lambda: jgd.sweep(train, SPACE, lanes=True), "lanes is True"),
-        (lambda: jgd.sweep(train, SPACE, mesh=jax.make_mesh((1, 1), ("a", "b"))), "one is wanted"),
+        (
+            lambda: jgd.sweep(train, SPACE, mesh=jax.make_mesh((1, 1, 1), ("a", "b", "c"))),
+            "of one axis is wanted",
+        ),
         (
             lambda: jgd.sweep(
                 lambda config: cases.fit(jgd.sgd(0.1), int(config["learning_rate"])), SPACE

@@ -1,0 +1,462 @@
+"""Descent over rows that do not fit in memory: block after block, driven from the host.
+
+Within a block the steps are those of `jgd.descend`. The order of the blocks, and of the rows in each, is
+a function of the key, the epoch and the number of the block, so that a descent goes on exactly where it
+was left, in the middle of an epoch, too.
+"""
+
+import functools
+import itertools
+import warnings
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jgd.descent.checks import Arguments, check_epochs, check_state, checked_arguments, checked_key
+from jgd.descent.epoch import Record, State, end_epoch, pass_over_batches
+from jgd.descent.loop import Fit, History
+from jgd.descent.method import Method
+from jgd.descent.start import cut_of, first_state, say_that_it_was_projected
+from jgd.descent.status import Status
+from jgd.descent.step import Position, move, proximal_gradient, smooth_gradient
+from jgd.descent.verdict import returned_params
+from jgd.objectives.labels import check_targets
+from jgd.objectives.objective import penalty_value
+from jgd.objectives.rows import row_layout
+from jgd.objectives.sums import at_least_one, loss_and_gradient_sums, loss_dtype, mean_like, wide
+from jgd.objectives.visits import with_any_key, with_keys
+from jgd.runtime.blocks import Blocks, Iterated, find_bad
+from jgd.runtime.chunks import collected, whole
+from jgd.runtime.feed import Block, blocks_of_epoch, shapes_of
+from jgd.runtime.mesh import row_sharding
+from jgd.tree import all_finite, is_whole, norm, select
+
+INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
+
+
+class Passed(NamedTuple):
+    """What an epoch has come through.
+
+    Attributes:
+      position: after the blocks so far.
+      total: sum of their losses.
+      num: how many of their examples count.
+      grads: sum of their gradients, in batch descent; else None.
+      gradient_norm: at the start of the epoch, over some of the first block; not in batch descent.
+      finite: whether all of it is. From a block where it is not, nothing moves any more.
+      blocks: int32 scalar, how many.
+    """
+
+    position: Position
+    total: jax.Array
+    num: jax.Array
+    grads: Any
+    gradient_norm: jax.Array
+    finite: jax.Array
+    blocks: jax.Array
+
+
+class StreamState(NamedTuple):
+    """What a descent over blocks needs to go on: a `State` as an epoch began, and what of it is done.
+
+    Attributes:
+      params: as the epoch began.
+      rule_state: likewise.
+      stop_state: what the stop tests remember, a tuple.
+      status: int32 scalar, a `Status`.
+      epoch: int32 scalar, number of epochs done.
+      key: PRNG key, or None.
+      passed: a `Passed`.
+    """
+
+    params: Any
+    rule_state: Any
+    stop_state: Any
+    status: jax.Array
+    epoch: jax.Array
+    key: jax.Array | None
+    passed: Passed
+
+
+class StreamError(ValueError):
+    """A block cannot be trained on. Nothing is lost: what was done before it is in `fit`, a `Fit`."""
+
+    def __init__(self, message: str, fit: Fit):
+        super().__init__(message)
+        self.fit = fit
+
+
+def descend_stream(objective, params, blocks, *, epochs, **options) -> Fit:
+    """Descend as `jgd.descend` does, over rows that do not fit in memory.
+
+    Runs on the host: a block is trained on while the next one is read. Blocks come in an order of
+    their own in each epoch, and the rows are shuffled within each. The last batch of a block is smaller
+    where `batch_size` does not divide its rows. In batch descent the gradients of all blocks add up to
+    one step an epoch. Ctrl-C ends it after the running block, with what is done.
+
+    Args:
+      objective: from `jgd.objective`.
+      params: pytree of float arrays, where the descent starts.
+      blocks: from `jgd.blocks`: `npy`, `table` (Parquet, Arrow), `arrays`, `iterate` (any loader, whose
+        batches are blocks in its own order).
+      epochs: how many are to be ended from here, an int.
+      **options: those of `descend`, but
+        rule: no method for convex problems, and in batch descent no search along the step;
+        batch_size: None or an int, at most the rows of a block;
+        weights: [N] of all rows, of `Blocks` alone; a memory map will do;
+        stop: no `stop.duality_gap`; `stop.gradient_norm` in batch descent alone;
+        validation: wanted where there is `evaluate`;
+        state: of an earlier `descend_stream` over the same blocks, in the middle of an epoch, too;
+        mesh: over whose axis "rows" each block is laid, as by `jgd.shard_rows`; of several processes
+          each reads its part of the rows.
+
+    Returns:
+      A `Fit`; its state is a `StreamState`.
+
+    Raises:
+      ValueError: an argument does not fit; the message names it and the way out.
+      StreamError: a ValueError, with `.fit`: a block cannot be read, is of another kind than the first,
+        or holds NaN or infinity where the loss became so; the message names file and row.
+      KeyboardInterrupt: it was interrupted before the first block was done.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> blocks = jgd.blocks.arrays(np.array([1.0, 3.0, 1.0, 3.0], np.float32), rows=2)
+    >>> fit = descend_stream(jgd.objective(loss), jnp.array(0.0), blocks, rule=jgd.sgd(0.1),
+    ...                      batch_size=2, epochs=50, key=jax.random.key(0))
+    >>> round(float(fit.params), 3)
+    2.0
+
+    Source: Bottou (2010), Large-Scale Machine Learning with Stochastic Gradient Descent; Meng et al.
+    (2019), Convergence Analysis of Distributed SGD with Random Shuffling, for shuffling within blocks.
+    """
+    check_epochs(epochs)
+    fits: list[Fit] = []
+    parts = stream(objective, params, blocks, epochs=epochs, **options)
+    try:
+        for fit in parts:
+            collected(fits, fit)
+    except StreamError as error:
+        raise StreamError(str(error), whole(collected(fits, error.fit), epochs)) from error.__cause__
+    except KeyboardInterrupt:
+        if not fits:
+            raise
+        done = sum(int(fit.epochs) for fit in fits)
+        warnings.warn(INTERRUPTED.format(done, epochs), stacklevel=2)
+    return whole(fits, epochs)
+
+
+def stream(
+    objective,
+    params,
+    blocks,
+    *,
+    rule,
+    batch_size=None,
+    epochs,
+    key=None,
+    weights=None,
+    shuffle=True,
+    stop=None,
+    evaluate=None,
+    validation=None,
+    state=None,
+    mesh=None,
+) -> Iterator[Fit]:
+    """The fits on the way: after each block but the last of an epoch, and after each epoch.
+
+    Args: those of `descend_stream`.
+
+    Yields:
+      A `Fit` with the history of the epoch that has ended, or with an empty one.
+    """
+    _check(blocks, batch_size, rule, weights, evaluate, validation)
+    in_order = bool(shuffle) and batch_size is not None
+    if in_order or getattr(objective, "random", False):
+        key = checked_key(key if getattr(state, "key", None) is None else state.key, in_order)
+    source = functools.partial(
+        blocks_of_epoch,
+        blocks,
+        key if in_order else None,
+        weights=weights,
+        rows_of=None if mesh is None else row_sharding(mesh),
+    )
+    coming = source(*_place(state), like=None)
+    first = next(coming)
+    arguments = checked_arguments(
+        objective,
+        params,
+        first.rows,
+        rule=rule,
+        batch_size=None,
+        epochs=epochs,
+        key=key,
+        weights=first.weights,
+        shuffle=shuffle,
+        stop=stop,
+        evaluate=evaluate,
+        validation=validation,
+        state=None,
+    )._replace(key=key)
+    _check_stop(arguments, batch_size)
+    state = _first(arguments, state, batch_size)
+    course = Course(
+        arguments._replace(data=None, weights=None, layout=None),
+        None if batch_size is None else int(batch_size),
+        bool(shuffle),
+    )
+    like, coming = shapes_of(first.read.rows), itertools.chain([first], coming)
+    del first  # a block is large
+    for _ in range(int(epochs)):
+        state = yield from _epoch(course, state, coming)
+        if state.status != Status.EPOCHS_DONE:
+            break
+        coming = source(int(state.epoch), 0, like=like)
+
+
+class Course(NamedTuple):
+    """What all blocks have in common.
+
+    Attributes:
+      arguments: of the descent, without data.
+      batch_size: an int, or None: all blocks make one step.
+      shuffle: whether the rows of a block come in an order of their own.
+    """
+
+    arguments: Arguments
+    batch_size: int | None
+    shuffle: bool
+
+
+def _epoch(
+    course: Course, state: StreamState, coming: Iterator[Block]
+) -> Generator[Fit, None, StreamState]:
+    """One epoch, or the rest of it; the state after it."""
+    end = functools.partial(_end_epoch, course.arguments)
+    shapes = jax.eval_shape(end, state)[1]
+    none = jax.tree.map(lambda x: np.zeros((0, *x.shape), x.dtype), shapes)
+    block = None
+    try:
+        for next_block in coming:
+            if block is not None:
+                if not state.passed.finite:  # waits for the block, so that no more than two are at hand
+                    break
+                yield _fit(course, state, none)
+            block = next_block
+            state = _after(course, state, block)
+    except (ValueError, OSError) as error:
+        raise StreamError(str(error), _fit(course, state, none)) from error
+    if not state.passed.finite:
+        _check_rows(block, _fit(course, state, none))
+    state, record = end(state)
+    yield _fit(course, state, jax.tree.map(lambda x: x[None], record))
+    return state
+
+
+def _after(course: Course, state: StreamState, block: Block) -> StreamState:
+    num_rows = block.read.num_rows
+    passed = _through_block(
+        course.arguments._replace(params=None, key=None, validation=None),
+        state,
+        block.rows,
+        block.weights,
+        block.read.number + 1,
+        batch_size=None if course.batch_size is None else min(course.batch_size, num_rows),
+        layout=row_layout(block.rows),
+        shuffle=course.shuffle,
+    )
+    return state._replace(passed=passed)
+
+
+@functools.partial(jax.jit, static_argnames=("batch_size", "layout", "shuffle"))
+def _through_block(arguments, state, rows, weights, number, *, batch_size, layout, shuffle) -> Passed:
+    before, epoch = state.passed, state.epoch
+    key = None if state.key is None else jax.random.fold_in(state.key, number)
+    objective, rows = with_keys(arguments.objective, rows, key, epoch)
+    arguments = arguments._replace(
+        objective=objective, data=rows, weights=weights, batch_size=batch_size, layout=layout
+    )
+    num_rows = jax.tree.leaves(rows)[0].shape[0]
+    num = num_rows if weights is None else jnp.sum(weights != 0)
+    position, grads, gradient_norm = before.position, before.grads, before.gradient_norm
+    if batch_size is None:
+        total, added, _ = loss_and_gradient_sums(
+            objective.loss, state.params, rows, weights, layout=layout
+        )
+        grads = jax.tree.map(jnp.add, grads, added)
+    else:
+        position, total, mean_grads = pass_over_batches(arguments, shuffle, key, epoch, before.position)
+        slope = _gradient_norm(objective, state.params, mean_grads)
+        gradient_norm = jnp.where(before.blocks == 0, slope, gradient_norm)
+    after = Passed(
+        position=position,
+        total=before.total + total,
+        num=before.num + num,
+        grads=grads,
+        gradient_norm=gradient_norm,
+        finite=before.finite & all_finite((total, position.params, grads)),
+        blocks=before.blocks + 1,
+    )
+    return select(after.finite, after, before._replace(finite=after.finite, blocks=after.blocks))
+
+
+def _gradient_norm(objective, params, mean_grads) -> jax.Array:
+    grads = smooth_gradient(objective, params, mean_grads)
+    return norm(proximal_gradient(objective, params, grads))
+
+
+@jax.jit
+def _end_epoch(arguments: Arguments, before: StreamState) -> tuple[StreamState, Record]:
+    objective, rule, passed = arguments.objective, arguments.rule, before.passed
+    start = State(*before[:-1])
+    position, gradient_norm = passed.position, passed.gradient_norm
+    mean_loss = passed.total / at_least_one(passed.num)
+    if passed.grads is not None:
+        mean_grads = mean_like(passed.grads, passed.num, start.params)
+        position = move(objective, rule, position, mean_loss, mean_grads, _no_loss_at)
+        position = select(passed.num > 0, position, passed.position)
+        gradient_norm = _gradient_norm(objective, start.params, mean_grads)
+    loss = mean_loss + penalty_value(objective, start.params)
+    # What diverges keeps the last finite params: of the last block that was.
+    kept = start._replace(params=passed.position.params, rule_state=passed.position.rule_state)
+    start = select(passed.finite, start, kept)
+    record = Record(jnp.where(passed.finite, loss, jnp.nan), gradient_norm, None, jnp.array(True))
+    state, record = end_epoch(arguments, start, position, record)
+    return StreamState(**state._asdict(), passed=_nothing_passed(state, passed)), record
+
+
+def _nothing_passed(state: State, like: Passed) -> Passed:
+    zeros = jax.tree.map(jnp.zeros_like, like)
+    position = Position(state.params, state.rule_state)
+    return zeros._replace(position=position, finite=jnp.ones((), bool))
+
+
+@functools.partial(jax.jit, static_argnames=("is_batch", "cut"))
+def _fresh(arguments: Arguments, *, is_batch: bool, cut) -> tuple[StreamState, jax.Array | None]:
+    state, was_outside = first_state(arguments, batch_size=None, layout=None, cut=cut)
+    zero = jnp.zeros(
+        (), wide(loss_dtype(with_any_key(arguments.objective), state.params, arguments.data))
+    )
+    grads = jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), state.params)
+    passed = Passed(
+        position=Position(state.params, state.rule_state),
+        total=zero,
+        num=jnp.zeros((), jnp.int32),
+        grads=grads if is_batch else None,
+        gradient_norm=jnp.zeros_like(norm(state.params)),
+        finite=jnp.ones((), bool),
+        blocks=jnp.zeros((), jnp.int32),
+    )
+    return StreamState(**state._asdict(), passed=passed), was_outside
+
+
+def _first(arguments: Arguments, state: Any, batch_size: int | None) -> StreamState:
+    """The state to begin with: that of an earlier fit, checked, or a fresh one."""
+    leaves = arguments._replace(layout=None, validation=None)
+    start = functools.partial(_fresh, is_batch=batch_size is None, cut=cut_of(arguments.params))
+    if state is not None:
+        fresh = jax.eval_shape(start, leaves)[0]
+        check_state(state, fresh)
+        if (state.passed.grads is None) != (fresh.passed.grads is None):
+            raise ValueError(
+                "state is of a batch descent and batch_size is given, or the other way round. Go on "
+                "with the batch_size of the earlier fit, or start from its params without state."
+            )
+        return state
+    check_targets(with_any_key(arguments.objective), arguments.params, arguments.data, arguments.weights)
+    state, was_outside = start(leaves)
+    say_that_it_was_projected(was_outside)
+    return state
+
+
+def _fit(course: Course, state: Any, record: Record) -> Fit:
+    """The fit where the state is, with a record [k] of the epochs that have ended since the last."""
+    stop = course.arguments.stop
+    keeps = any(test.keep is not None for test in stop)
+    is_within = state.passed.blocks > 0 and not keeps
+    return Fit(
+        params=state.passed.position.params if is_within else returned_params(stop, state),
+        status=state.status,
+        epochs=jnp.asarray(len(record.ran), jnp.int32),
+        history=History(record.loss, record.gradient_norm, record.evaluation),
+        state=state,
+    )
+
+
+def _place(state: Any) -> tuple[int, int]:
+    """The epoch, and how many of its blocks are done."""
+    if not isinstance(state, StreamState):
+        return 0, 0
+    return int(state.epoch), int(state.passed.blocks)
+
+
+def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
+    if not isinstance(blocks, Blocks | Iterated):
+        raise ValueError(
+            f"blocks is {type(blocks).__name__}, but a source of blocks is wanted: jgd.blocks.npy, "
+            ".table, .arrays or .iterate. Data that fit in memory go to jgd.descend."
+        )
+    most = blocks.rows if isinstance(blocks, Blocks) else None
+    if batch_size is not None and not (is_whole(batch_size) and batch_size >= 1):
+        raise ValueError(
+            f"batch_size is {batch_size!r}, but an int >= 1 is wanted, or None for one step an epoch."
+        )
+    if batch_size is not None and most is not None and batch_size > most:
+        raise ValueError(
+            f"batch_size is {batch_size}, but a block has {most} rows, and a batch lies within one. "
+            "Make blocks longer: rows=... where they are made."
+        )
+    if isinstance(rule, Method):
+        raise ValueError(
+            "rule is a method for convex problems, which wants all rows at hand, but blocks come one by "
+            "one. Take a rule, such as jgd.sgd(0.1) or jgd.adam(1e-3)."
+        )
+    if weights is not None and (isinstance(blocks, Iterated) or np.shape(weights) != (blocks.num_rows,)):
+        raise ValueError(
+            f"weights have shape {np.shape(weights)}, but one for each row of jgd.blocks is wanted, in "
+            "their order; batches of a loader have none, so put them into the loss there."
+        )
+    if evaluate is not None and validation is None:
+        raise ValueError(
+            "validation is None, but evaluate wants data that are at hand: pass validation=data held "
+            "out."
+        )
+
+
+def _check_stop(arguments: Arguments, batch_size: int | None) -> None:
+    for test in arguments.stop:
+        if test.wants_gap or (test.wants_gradient and batch_size is not None):
+            raise ValueError(
+                "stop wants all rows at once, for the gradient or the gap at one point, but they come "
+                "block by block. Stop by jgd.stop.plateau(patience=10) or jgd.stop.validation, or in "
+                "batch descent by jgd.stop.gradient_norm."
+            )
+
+
+def _check_rows(block: Any, fit: Fit) -> None:
+    """StreamError where NaN or infinity was read; else the descent has diverged by itself."""
+    found = find_bad(block.read.rows)
+    place = (
+        "" if found is None else f"{block.read.place(found[1])} holds NaN or infinity, in data{found[0]}"
+    )
+    if jax.process_count() > 1:
+        everywhere = multihost_utils.process_allgather(np.array(bool(place)))
+        if not place and everywhere.any():
+            place = f"process {int(np.argmax(everywhere))} has read NaN or infinity, and says where"
+    if place:
+        raise StreamError(
+            f"{place}, and so the loss is none. Mend the row, or leave it out by a weight of 0. The fit "
+            "so far is in the .fit of this error.",
+            fit,
+        )
+
+
+def _no_loss_at(params):
+    raise ValueError(
+        "rule evaluates the objective within a step (a line search), but the rows of all blocks are not "
+        "at hand. Take mini-batches, or a rule with a learning rate."
+    )
