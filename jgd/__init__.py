@@ -39,6 +39,7 @@ from jgd.runtime.clock import descend_within
 from jgd.runtime.mesh import shard_rows
 from jgd.runtime.progress import sweep_with_progress
 from jgd.runtime.stream import StreamError, StreamState, descend_stream
+from jgd.runtime.trainer import train
 from jgd.tuning import curvature
 from jgd.tuning.auto import auto_rule
 from jgd.tuning.cross_validation import CrossValidation, cross_validate
@@ -127,6 +128,7 @@ __all__ = [
     "svrg",
     "sweep",
     "sweep_with_progress",
+    "train",
     "tune_xla",
     "uniform",
     "value",

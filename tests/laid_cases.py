@@ -4,7 +4,6 @@
     python tests/laid_cases.py OUT.npz --processes 2 --process 0 --port 12345
 
 Every process takes its own part of the rows. `--all`: each rule with each variant, `--few`: two pairs.
-pairs.
 """
 
 import argparse
@@ -97,6 +96,7 @@ def main():
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--few", action="store_true")
     given = parser.parse_args()
+    jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", given.devices)
     if given.processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")

@@ -30,7 +30,9 @@ PUBLIC = {
         *("accelerated", "coordinate", "mirror", "duality_gap", "svrg", "saga", "katyusha"),
         *("implicit", "path", "largest_strength", "primal_dual"),
         *("uniform", "log_uniform", "integers", "choice"),
+        *("shard_rows", "descend_stream", "train"),
     ),
+    "blocks.": ("arrays", "npy", "table", "iterate", "check_block", "find_bad"),
     "losses.": (
         *("squared_error", "absolute_error", "huber", "quantile", "poisson", "logistic"),
         *("softmax", "hinge", "squared_hinge"),
@@ -74,6 +76,7 @@ FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]
 CLASSES = ["Objective", "Fit", "History", "State", "Status", "Sweep", "Diagnosis"]
 CLASSES += ["CrossValidation", "Halving", "Hyperband", "Multistart", "Population"]
 CLASSES += ["Path", "GradientNoise", "RangeTest", "curvature.Extremes", "curvature.Density"]
+CLASSES += ["StreamState", "blocks.Blocks", "blocks.Iterated"]
 CLASSES += ["penalties.Penalty", "models.Model", "features.Standardization"]
 
 

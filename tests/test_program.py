@@ -69,6 +69,7 @@ def lines_of_a_step(text, trips):
     return lines
 
 
+@pytest.mark.cpu
 @pytest.mark.skipif(
     tuple(map(int, jax.__version__.split(".")[:2])) < (0, 12), reason="folding is off before jax 0.12"
 )
@@ -82,6 +83,7 @@ def test_the_steps_of_stochastic_descent_are_one_folded_loop(num_examples):
     assert any(f"to_apply={holders[0]}," in line for line in folded)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("lanes", [16, 64])
 def test_a_step_of_lanes_works_on_the_lanes_as_they_lie(lanes):
     """Few of them are filled up to 64, below which the loops over lanes are not made of vectors."""
@@ -92,6 +94,7 @@ def test_a_step_of_lanes_works_on_the_lanes_as_they_lie(lanes):
     assert not {"f32[64,20]{1,0}", "f32[20,64]{0,1}"} & set(in_memory)
 
 
+@pytest.mark.cpu
 def test_a_step_sums_no_long_vector_from_left_to_right():
     """The processor would wait for each sum in turn, also within the windows that XLA makes of it."""
     step = lines_of_a_step(compiled(1, features=100).as_text(), plan(10_000, 1, 101 * 4).steps)
@@ -101,12 +104,14 @@ def test_a_step_sums_no_long_vector_from_left_to_right():
     assert not [line for line in step if " reduce-window(" in line or " dot(" in line]
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("batch_size", [None, 1, 32, jnp.array(32)], ids=str)
 def test_the_memory_beside_the_data_is_small(batch_size):
     program = compiled(batch_size, 100_000, 100)
     assert program.memory_analysis().temp_size_in_bytes < 0.2 * 100_000 * 101 * 4
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("batch_size", [1, 32])
 def test_nothing_is_sorted_or_scattered_and_the_data_are_not_copied(batch_size):
     program = compiled(batch_size)

@@ -23,6 +23,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.cpu
 def test_loops_are_folded_after_tune_xla():
     assert run("jgd.tune_xla()" + FOLDED).stdout.strip() == "True"
 

@@ -27,6 +27,11 @@ ORDER = (
     "start_up",
 )
 MISSED = "**missed**"
+ACCELERATOR = "accelerator"  # the script, whose results are of one kind of device each
+ACCELERATORS = "Accelerators"
+NOT_MEASURED = """\
+Not measured yet: no accelerator was at hand; run `python experiments/benchmarks/accelerator.py` on one.
+"""
 
 INTRODUCTION = """\
 # Benchmarks
@@ -51,6 +56,7 @@ Results = dict[str, dict[str, Any]]
 
 def main() -> None:
     results = load(RESULTS)
+    on_devices = [results.pop(name) for name in list(results) if name.startswith(f"{ACCELERATOR}-")]
     findings = sections((HERE / "findings.md").read_text())
     named = [name for name in ORDER if name in results]
     others = sorted(results.keys() - set(ORDER))
@@ -58,6 +64,7 @@ def main() -> None:
         INTRODUCTION.format(missed=MISSED),
         machines(results.values()),
         *(section(name, results[name], findings.get(name, "")) for name in [*named, *others]),
+        accelerators(on_devices, findings.get(ACCELERATOR, "")),
     ]
     PAGE.write_text("\n".join(parts))
     print(f"written: {PAGE}")
@@ -87,6 +94,11 @@ def sections(text: str) -> dict[str, str]:
 
 def machines(results: Iterable[Results]) -> str:
     """What ran where: a column for each version of jax."""
+    return "## Machine and versions\n\n" + facts(results)
+
+
+def facts(results: Iterable[Results]) -> str:
+    """Processor, cores, versions and dates."""
     found: dict[str, list[dict[str, Any]]] = {}
     for version, content in [item for r in results for item in r.items()]:
         machine = content["machine"]
@@ -99,7 +111,7 @@ def machines(results: Iterable[Results]) -> str:
         [name, *(_distinct(m[name] for m in found[v] if name in m) for v in found)] for name in names
     ]
     header = ["", *(f"jax {version}" for version in found)]
-    return "## Machine and versions\n\n" + table(header, lines)
+    return table(header, lines)
 
 
 def _distinct(values: Iterable[Any]) -> str:
@@ -121,6 +133,26 @@ def section(name: str, results: Results, findings: str) -> str:
         findings and findings + "\n",
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def accelerators(results: Iterable[Results], findings: str = "") -> str:
+    """The section of `accelerator.py`, without what ran on a CPU."""
+    contents = [content for by_version in results for content in by_version.values()]
+    contents = [content for content in contents if content["platform"] != "cpu"]
+    if not contents:
+        return f"## {ACCELERATORS}\n\n{NOT_MEASURED}"
+    return accelerator_section(contents, findings)
+
+
+def accelerator_section(contents: Iterable[dict[str, Any]], findings: str = "") -> str:
+    """A column for each kind of device and version of jax, and what they belong to."""
+    by_device = newest_first({_version_and_device(content): content for content in contents})
+    return section(ACCELERATOR, by_device, findings) + "\n" + facts([by_device])
+
+
+def _version_and_device(content: dict[str, Any]) -> str:
+    machine = content["machine"]
+    return f"{machine['packages']['jax']}, {machine['devices'][0]}"
 
 
 def comparisons(rows: dict[str, list[Row]]) -> str:

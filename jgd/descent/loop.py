@@ -260,7 +260,7 @@ def _fixed(name: str, batch_size: int | None, options: dict) -> dict:
 def _descend(arguments: Arguments, state: State, *, batch_size, layout, epochs, shuffle) -> Fit:
     arguments = arguments._replace(batch_size=batch_size, layout=layout)
     epoch = functools.partial(run_epoch, arguments, shuffle)
-    state, records = (run_until_stopped if arguments.stop else run_all)(epoch, state, epochs)
+    state, records = (run_until_stopped if arguments.stop and epochs else run_all)(epoch, state, epochs)
     return Fit(
         params=returned_params(arguments.stop, state),
         status=state.status,

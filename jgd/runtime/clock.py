@@ -58,7 +58,7 @@ def descend_within(seconds, objective, params, data, *, epochs, **options) -> Fi
             "descend_within is traced, but it looks at the clock while it runs: call it outside of "
             "jax.jit and jax.vmap, or use jgd.descend there."
         )
-    end = begun + _checked_seconds(seconds)
+    end = begun + checked_seconds(seconds)
     check_epochs(epochs)
     start = options.pop("state", None)
 
@@ -114,7 +114,8 @@ def _longest(epoch: float, seconds: float, epochs: int, compiling: float) -> int
     return 4 ** max(math.floor(math.log(max(most, 1), 4)), 0)
 
 
-def _checked_seconds(seconds: Any) -> float:
+def checked_seconds(seconds: Any) -> float:
+    """The seconds; ValueError unless they are one number > 0."""
     number = require_number("seconds", seconds, lambda s: s > 0, "a number > 0")
     if number.ndim:
         raise ValueError(f"seconds is {seconds!r}, but one number > 0 is wanted.")

@@ -95,7 +95,11 @@ def sweep_with_progress(
     groups: list[Group] = []
     is_interrupted = False
     programs = list(space.groups())
-    with _bar(len(programs) * int(epochs), show) as tell:
+    with bar("sweep", len(programs) * int(epochs), show) as move:
+
+        def tell(done, status, scores):
+            move(done, _told(status, scores))
+
         for static, places in programs:
             configs = {name: axis[places] for name, axis in space.numbers().items()}
             training = functools.partial(_train, train, static)
@@ -175,10 +179,10 @@ def _of_groups(space: Space, groups: list[Group]) -> Sweep:
 
 
 @contextlib.contextmanager
-def _bar(epochs: int, show: bool) -> Iterator[Callable]:
-    """`tell(epochs done, status [K], scores [K])` moves a bar of rich, or nothing."""
+def bar(what: str, epochs: int, show: bool) -> Iterator[Callable]:
+    """`move(epochs done since, text)` moves a bar of rich, or nothing."""
     if not show:
-        yield lambda done, status, scores: None
+        yield lambda done, text: None
         return
     try:
         from rich import progress
@@ -193,9 +197,9 @@ def _bar(epochs: int, show: bool) -> Iterator[Callable]:
         progress.TextColumn("epochs{task.fields[told]}"),
         progress.TimeRemainingColumn(),
     )
-    with progress.Progress(*columns) as bar:
-        task = bar.add_task("sweep", total=epochs, told=" · compiling")
-        yield lambda done, status, scores: bar.update(task, advance=done, told=_told(status, scores))
+    with progress.Progress(*columns) as shown:
+        task = shown.add_task(what, total=epochs, told=" · compiling")
+        yield lambda done, text: shown.update(task, advance=done, told=text)
 
 
 def _told(status: Any, scores: Any) -> str:

@@ -16,70 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jgd.descent.checks import Arguments, check_epochs, check_state, checked_arguments, checked_key
-from jgd.descent.epoch import Record, State, end_epoch, pass_over_batches
+from jgd.descent.by_blocks import StreamState, begin_blocks, end_blocks, through_block
+from jgd.descent.checks import Arguments, check_epochs, checked_arguments, checked_key
+from jgd.descent.epoch import Record
 from jgd.descent.loop import Fit, History
 from jgd.descent.method import Method
-from jgd.descent.start import cut_of, first_state, say_that_it_was_projected
 from jgd.descent.status import Status
-from jgd.descent.step import Position, move, proximal_gradient, smooth_gradient
 from jgd.descent.verdict import returned_params
-from jgd.objectives.labels import check_targets
-from jgd.objectives.objective import penalty_value
 from jgd.objectives.rows import row_layout
-from jgd.objectives.sums import at_least_one, loss_and_gradient_sums, loss_dtype, mean_like, wide
-from jgd.objectives.visits import with_any_key, with_keys
 from jgd.runtime.blocks import Blocks, Iterated, find_bad
 from jgd.runtime.chunks import collected, whole
 from jgd.runtime.feed import Block, blocks_of_epoch, shapes_of
 from jgd.runtime.mesh import row_sharding
-from jgd.tree import all_finite, is_whole, norm, select
+from jgd.tree import is_whole
 
 INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
-
-
-class Passed(NamedTuple):
-    """What an epoch has come through.
-
-    Attributes:
-      position: after the blocks so far.
-      total: sum of their losses.
-      num: how many of their examples count.
-      grads: sum of their gradients, in batch descent; else None.
-      gradient_norm: at the start of the epoch, over some of the first block; not in batch descent.
-      finite: whether all of it is. From a block where it is not, nothing moves any more.
-      blocks: int32 scalar, how many.
-    """
-
-    position: Position
-    total: jax.Array
-    num: jax.Array
-    grads: Any
-    gradient_norm: jax.Array
-    finite: jax.Array
-    blocks: jax.Array
-
-
-class StreamState(NamedTuple):
-    """What a descent over blocks needs to go on: a `State` as an epoch began, and what of it is done.
-
-    Attributes:
-      params: as the epoch began.
-      rule_state: likewise.
-      stop_state: what the stop tests remember, a tuple.
-      status: int32 scalar, a `Status`.
-      epoch: int32 scalar, number of epochs done.
-      key: PRNG key, or None.
-      passed: a `Passed`.
-    """
-
-    params: Any
-    rule_state: Any
-    stop_state: Any
-    status: jax.Array
-    epoch: jax.Array
-    key: jax.Array | None
-    passed: Passed
 
 
 class StreamError(ValueError):
@@ -167,7 +118,7 @@ def stream(
     state=None,
     mesh=None,
 ) -> Iterator[Fit]:
-    """The fits on the way: after each block but the last of an epoch, and after each epoch.
+    """The fits on the way: at the start, after each block but the last of an epoch, after each epoch.
 
     Args: those of `descend_stream`.
 
@@ -203,7 +154,7 @@ def stream(
         state=None,
     )._replace(key=key)
     _check_stop(arguments, batch_size)
-    state = _first(arguments, state, batch_size)
+    state = begin_blocks(arguments, state, batch_size)
     course = Course(
         arguments._replace(data=None, weights=None, layout=None),
         None if batch_size is None else int(batch_size),
@@ -211,6 +162,7 @@ def stream(
     )
     like, coming = shapes_of(first.read.rows), itertools.chain([first], coming)
     del first  # a block is large
+    yield _fit(course, state, _no_records(course, state))
     for _ in range(int(epochs)):
         state = yield from _epoch(course, state, coming)
         if state.status != Status.EPOCHS_DONE:
@@ -236,10 +188,7 @@ def _epoch(
     course: Course, state: StreamState, coming: Iterator[Block]
 ) -> Generator[Fit, None, StreamState]:
     """One epoch, or the rest of it; the state after it."""
-    end = functools.partial(_end_epoch, course.arguments)
-    shapes = jax.eval_shape(end, state)[1]
-    none = jax.tree.map(lambda x: np.zeros((0, *x.shape), x.dtype), shapes)
-    block = None
+    none, block = _no_records(course, state), None
     try:
         for next_block in coming:
             if block is not None:
@@ -251,15 +200,23 @@ def _epoch(
     except (ValueError, OSError) as error:
         raise StreamError(str(error), _fit(course, state, none)) from error
     if not state.passed.finite:
-        _check_rows(block, _fit(course, state, none))
-    state, record = end(state)
+        # The place before the block, to which the descent comes back when its rows have been mended.
+        passed = state.passed._replace(finite=jnp.array(True), blocks=state.passed.blocks - 1)
+        _check_rows(block, _fit(course, state._replace(passed=passed), none))
+    state, record = end_blocks(course.arguments, state)
     yield _fit(course, state, jax.tree.map(lambda x: x[None], record))
     return state
 
 
+def _no_records(course: Course, state: StreamState) -> Any:
+    """Of no epochs."""
+    shapes = jax.eval_shape(end_blocks, course.arguments, state)[1]
+    return jax.tree.map(lambda x: np.zeros((0, *x.shape), x.dtype), shapes)
+
+
 def _after(course: Course, state: StreamState, block: Block) -> StreamState:
     num_rows = block.read.num_rows
-    passed = _through_block(
+    passed = through_block(
         course.arguments._replace(params=None, key=None, validation=None),
         state,
         block.rows,
@@ -270,107 +227,6 @@ def _after(course: Course, state: StreamState, block: Block) -> StreamState:
         shuffle=course.shuffle,
     )
     return state._replace(passed=passed)
-
-
-@functools.partial(jax.jit, static_argnames=("batch_size", "layout", "shuffle"))
-def _through_block(arguments, state, rows, weights, number, *, batch_size, layout, shuffle) -> Passed:
-    before, epoch = state.passed, state.epoch
-    key = None if state.key is None else jax.random.fold_in(state.key, number)
-    objective, rows = with_keys(arguments.objective, rows, key, epoch)
-    arguments = arguments._replace(
-        objective=objective, data=rows, weights=weights, batch_size=batch_size, layout=layout
-    )
-    num_rows = jax.tree.leaves(rows)[0].shape[0]
-    num = num_rows if weights is None else jnp.sum(weights != 0)
-    position, grads, gradient_norm = before.position, before.grads, before.gradient_norm
-    if batch_size is None:
-        total, added, _ = loss_and_gradient_sums(
-            objective.loss, state.params, rows, weights, layout=layout
-        )
-        grads = jax.tree.map(jnp.add, grads, added)
-    else:
-        position, total, mean_grads = pass_over_batches(arguments, shuffle, key, epoch, before.position)
-        slope = _gradient_norm(objective, state.params, mean_grads)
-        gradient_norm = jnp.where(before.blocks == 0, slope, gradient_norm)
-    after = Passed(
-        position=position,
-        total=before.total + total,
-        num=before.num + num,
-        grads=grads,
-        gradient_norm=gradient_norm,
-        finite=before.finite & all_finite((total, position.params, grads)),
-        blocks=before.blocks + 1,
-    )
-    return select(after.finite, after, before._replace(finite=after.finite, blocks=after.blocks))
-
-
-def _gradient_norm(objective, params, mean_grads) -> jax.Array:
-    grads = smooth_gradient(objective, params, mean_grads)
-    return norm(proximal_gradient(objective, params, grads))
-
-
-@jax.jit
-def _end_epoch(arguments: Arguments, before: StreamState) -> tuple[StreamState, Record]:
-    objective, rule, passed = arguments.objective, arguments.rule, before.passed
-    start = State(*before[:-1])
-    position, gradient_norm = passed.position, passed.gradient_norm
-    mean_loss = passed.total / at_least_one(passed.num)
-    if passed.grads is not None:
-        mean_grads = mean_like(passed.grads, passed.num, start.params)
-        position = move(objective, rule, position, mean_loss, mean_grads, _no_loss_at)
-        position = select(passed.num > 0, position, passed.position)
-        gradient_norm = _gradient_norm(objective, start.params, mean_grads)
-    loss = mean_loss + penalty_value(objective, start.params)
-    # What diverges keeps the last finite params: of the last block that was.
-    kept = start._replace(params=passed.position.params, rule_state=passed.position.rule_state)
-    start = select(passed.finite, start, kept)
-    record = Record(jnp.where(passed.finite, loss, jnp.nan), gradient_norm, None, jnp.array(True))
-    state, record = end_epoch(arguments, start, position, record)
-    return StreamState(**state._asdict(), passed=_nothing_passed(state, passed)), record
-
-
-def _nothing_passed(state: State, like: Passed) -> Passed:
-    zeros = jax.tree.map(jnp.zeros_like, like)
-    position = Position(state.params, state.rule_state)
-    return zeros._replace(position=position, finite=jnp.ones((), bool))
-
-
-@functools.partial(jax.jit, static_argnames=("is_batch", "cut"))
-def _fresh(arguments: Arguments, *, is_batch: bool, cut) -> tuple[StreamState, jax.Array | None]:
-    state, was_outside = first_state(arguments, batch_size=None, layout=None, cut=cut)
-    zero = jnp.zeros(
-        (), wide(loss_dtype(with_any_key(arguments.objective), state.params, arguments.data))
-    )
-    grads = jax.tree.map(lambda p: jnp.zeros(p.shape, wide(p.dtype)), state.params)
-    passed = Passed(
-        position=Position(state.params, state.rule_state),
-        total=zero,
-        num=jnp.zeros((), jnp.int32),
-        grads=grads if is_batch else None,
-        gradient_norm=jnp.zeros_like(norm(state.params)),
-        finite=jnp.ones((), bool),
-        blocks=jnp.zeros((), jnp.int32),
-    )
-    return StreamState(**state._asdict(), passed=passed), was_outside
-
-
-def _first(arguments: Arguments, state: Any, batch_size: int | None) -> StreamState:
-    """The state to begin with: that of an earlier fit, checked, or a fresh one."""
-    leaves = arguments._replace(layout=None, validation=None)
-    start = functools.partial(_fresh, is_batch=batch_size is None, cut=cut_of(arguments.params))
-    if state is not None:
-        fresh = jax.eval_shape(start, leaves)[0]
-        check_state(state, fresh)
-        if (state.passed.grads is None) != (fresh.passed.grads is None):
-            raise ValueError(
-                "state is of a batch descent and batch_size is given, or the other way round. Go on "
-                "with the batch_size of the earlier fit, or start from its params without state."
-            )
-        return state
-    check_targets(with_any_key(arguments.objective), arguments.params, arguments.data, arguments.weights)
-    state, was_outside = start(leaves)
-    say_that_it_was_projected(was_outside)
-    return state
 
 
 def _fit(course: Course, state: Any, record: Record) -> Fit:
@@ -439,10 +295,12 @@ def _check_stop(arguments: Arguments, batch_size: int | None) -> None:
 
 def _check_rows(block: Any, fit: Fit) -> None:
     """StreamError where NaN or infinity was read; else the descent has diverged by itself."""
-    found = find_bad(block.read.rows)
-    place = (
-        "" if found is None else f"{block.read.place(found[1])} holds NaN or infinity, in data{found[0]}"
-    )
+    rows, weights, place = block.read.rows, block.read.weights, ""
+    counted = np.flatnonzero(np.ones(len(jax.tree.leaves(rows)[0])) if weights is None else weights)
+    found = find_bad(jax.tree.map(lambda x: x[counted], rows))
+    if found is not None:
+        row = block.read.place(int(counted[found[1]]))
+        place = f"{row} holds NaN or infinity, in data{found[0]}"
     if jax.process_count() > 1:
         everywhere = multihost_utils.process_allgather(np.array(bool(place)))
         if not place and everywhere.any():
@@ -453,10 +311,3 @@ def _check_rows(block: Any, fit: Fit) -> None:
             "so far is in the .fit of this error.",
             fit,
         )
-
-
-def _no_loss_at(params):
-    raise ValueError(
-        "rule evaluates the objective within a step (a line search), but the rows of all blocks are not "
-        "at hand. Take mini-batches, or a rule with a learning rate."
-    )

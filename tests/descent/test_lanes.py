@@ -224,6 +224,7 @@ def test_lanes_of_lanes(inner, variant):
         assert_close(lane(lane(lanes, i), j), jax.jit(train)(rates[i], decays[j]))
 
 
+@pytest.mark.two_devices
 @pytest.mark.parametrize("variant", ["stochastic", "traced"])
 def test_lanes_laid_over_devices(variant):
     mesh = jax.make_mesh((2,), ("lane",), (AxisType.Auto,))

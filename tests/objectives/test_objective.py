@@ -299,6 +299,7 @@ def test_numbers_of_the_loss_are_leaves_of_the_objective():
         assert float(value(objective, jnp.array(0.0), data)) == 5.0 * scale
 
 
+@pytest.mark.cpu
 def test_blocks_do_not_hold_all_examples():
     num_examples, block, sizes = 20_000, 128, (20, 64, None)
     problem = problems.network(num_examples=num_examples, sizes=sizes)

@@ -40,6 +40,7 @@ def over_devices(tree, kind=AxisType.Auto):
     return jax.device_put(tree, NamedSharding(mesh(kind), PartitionSpec("rows")))
 
 
+@pytest.mark.cpu
 def test_many_rows_are_taken_in_blocks_that_the_cache_holds(large):
     data, _ = large
     bytes_per_row = 7 * 4
@@ -60,20 +61,29 @@ def test_blocks_of_many_rows_against_the_closed_form(large, weighted):
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-5)
 
 
-def test_derivatives_through_blocks_do_not_keep_them(large):
-    """The second derivative of least squares is its Gram matrix; a copy of the data would be 6 MB."""
+@jax.jit
+@jax.grad
+def slope_of_the_squared_gradient(params, data):
+    return jnp.sum(jgd.value_and_gradient(SQUARES, params, data)[1] ** 2)
+
+
+def test_derivatives_through_blocks_against_the_closed_form(large):
+    """The second derivative of least squares is its Gram matrix."""
     data, _ = large
-    last = jax.jit(
-        jax.grad(lambda p, data: jnp.sum(jgd.value_and_gradient(SQUARES, p, data)[1] ** 2)),
-    )
-    params = jnp.linspace(-1, 1, 6)
     gram = 2 * np.asarray(data["x"], np.float64).T @ np.asarray(data["x"], np.float64) / LARGE
     slope = in_closed_form(data, np.ones(LARGE), np.linspace(-1, 1, 6))[1]
-    np.testing.assert_allclose(last(params, data), 2 * gram @ slope, rtol=1e-3)
-    program = last.lower(params, data).compile()
+    came = slope_of_the_squared_gradient(jnp.linspace(-1, 1, 6), data)
+    np.testing.assert_allclose(came, 2 * gram @ slope, rtol=1e-3)
+
+
+@pytest.mark.cpu
+def test_derivatives_through_blocks_do_not_keep_them(large):
+    """A copy of the data would be 6 MB."""
+    program = slope_of_the_squared_gradient.lower(jnp.ones(6), large[0]).compile()
     assert program.memory_analysis().temp_size_in_bytes < LARGE * 7 * 4 / 2
 
 
+@pytest.mark.two_devices
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_rows_over_devices_against_the_closed_form(large, weighted, kind):
@@ -88,6 +98,7 @@ def test_rows_over_devices_against_the_closed_form(large, weighted, kind):
         np.testing.assert_allclose(gradient, expected[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.two_devices
 def test_rows_over_devices_are_not_brought_together(large):
     data = over_devices({name: x[:-1] for name, x in large[0].items()})
     evaluate = jax.jit(lambda p: jgd.value_and_gradient(SQUARES, p, data))
@@ -101,6 +112,7 @@ def test_rows_over_devices_are_not_brought_together(large):
     )
 
 
+@pytest.mark.two_devices
 @pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("variant", cases.EACH_VARIANT)
@@ -119,6 +131,7 @@ def test_descents_over_devices_are_those_on_one(variant, weighted, kind):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), *numbers)
 
 
+@pytest.mark.two_devices
 def test_lanes_over_rows_over_devices(large):
     data = {name: x[:1000] for name, x in large[0].items()}
     train = lambda rate, rows: jgd.batch_descent(  # noqa: E731
@@ -130,6 +143,7 @@ def test_lanes_over_rows_over_devices(large):
         np.testing.assert_allclose(came[lane], train(rate, data).params, rtol=1e-5)
 
 
+@pytest.mark.two_devices
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_statistics_and_validation_over_devices(large, kind):
     data, weights = jax.tree.map(lambda x: x[:1000], large)
@@ -152,6 +166,7 @@ def squares(params, data):
     return jnp.mean((data["x"] @ params - data["y"]) ** 2)
 
 
+@pytest.mark.two_devices
 def test_what_is_laid_out_otherwise_has_no_layout():
     x = jnp.zeros((4, 6))
     assert row_layout(x) is None

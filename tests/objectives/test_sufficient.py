@@ -225,6 +225,7 @@ def test_numbers_compile_nothing():
     assert traces == 1
 
 
+@pytest.mark.cpu
 def test_data_are_not_copied():
     x, y = jnp.zeros((50_001, 30)), jnp.zeros(50_001)
     program = sufficient._statistics.lower(x, y, y).compile()

@@ -93,7 +93,7 @@ def test_it_goes_on_from_the_middle_of_an_epoch_bit_for_bit(batch_size):
     expected = fit(batch_size=batch_size)
     options = {"rule": jgd.adam(0.05), "batch_size": batch_size, "key": KEY, "epochs": EPOCHS}
     parts = list(stream(OBJECTIVE, PROBLEM.params, BLOCKS, **options))
-    assert [int(part.state.passed.blocks) for part in parts] == [1, 2, 3, 0] * EPOCHS
+    assert [int(part.state.passed.blocks) for part in parts] == [0, *[1, 2, 3, 0] * EPOCHS]
     for part in parts[:-1]:
         left = EPOCHS - int(part.state.epoch)
         rest = fit(batch_size=batch_size, epochs=left, state=part.state)
@@ -114,7 +114,7 @@ def test_batches_of_a_loader_come_in_their_own_order():
     np.testing.assert_array_equal(caught.value.fit.params, once.params)
 
 
-@pytest.mark.skipif(jax.device_count() < 2, reason="one device here, two are wanted")
+@pytest.mark.two_devices
 def test_blocks_are_laid_over_devices():
     mesh = jax.make_mesh((2,), ("rows",))
     blocks = jgd.blocks.arrays(jax.tree.map(lambda x: x[:47], DATA), rows=16)  # the last one has 15
@@ -164,9 +164,13 @@ def test_nan_in_a_row_is_named_and_nothing_is_lost(tmp_path):
         fit(blocks, shuffle=False, key=None)
     so_far = caught.value.fit
     assert np.isfinite(so_far.params).all()
-    assert so_far.state.passed.blocks == 3
+    assert so_far.state.passed.blocks == 2
     weights = np.where(np.arange(50) == 37, 0, 1)
     assert np.isfinite(fit(blocks, weights=weights).history.loss).all()
+    x[40, 0] = np.inf
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(jgd.StreamError, match="row 40 holds NaN or infinity"):
+        fit(blocks, weights=weights)
 
 
 def test_a_file_that_shrinks_ends_it_with_the_fit_so_far(tmp_path):
@@ -174,7 +178,7 @@ def test_a_file_that_shrinks_ends_it_with_the_fit_so_far(tmp_path):
     blocks = jgd.blocks.npy(tmp_path / "y.npy", rows=10)
     objective = jgd.objective(lambda p, y: jnp.square(p - y))
     parts = stream(objective, jnp.array(0.0), blocks, rule=jgd.sgd(0.1), epochs=2, shuffle=False)
-    next(parts)
+    next(parts), next(parts)
     np.save(tmp_path / "y.npy", np.arange(12, dtype=np.float32))
     with pytest.raises(jgd.StreamError, match=r"y\.npy"):
         list(parts)

@@ -14,7 +14,7 @@ from tests.tuning.test_sweep import numbers
 
 ROWS = cases.data()
 KEY = jax.random.key(0)
-EXHAUSTIVE = pytest.mark.exhaustive
+EXHAUSTIVE, TWO_DEVICES = pytest.mark.exhaustive, pytest.mark.two_devices
 RATES = [0.01, 0.1, 0.3]
 
 
@@ -56,14 +56,18 @@ FOLD_BY_FOLD = jgd.grid(learning_rate=np.logspace(-3, -0.5, 33))
     ("space", "devices"),
     [
         pytest.param(SIDE_BY_SIDE, 1, marks=EXHAUSTIVE),
-        (SIDE_BY_SIDE, 2),
+        pytest.param(SIDE_BY_SIDE, 2, marks=TWO_DEVICES),
         pytest.param(FOLD_BY_FOLD, 1, marks=EXHAUSTIVE),
-        (FOLD_BY_FOLD, 2),
+        pytest.param(FOLD_BY_FOLD, 2, marks=TWO_DEVICES),
         pytest.param(
-            jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])), 2, marks=EXHAUSTIVE
+            jgd.grid(learning_rate=[0.1], batch_size=jgd.static([1, None])),
+            2,
+            marks=[EXHAUSTIVE, TWO_DEVICES],
         ),
         pytest.param(jgd.grid(learning_rate=jgd.static([0.1])), 1, marks=EXHAUSTIVE),
-        pytest.param(jgd.grid(learning_rate=[0.1], batch_size=[1, 8]), 2, marks=EXHAUSTIVE),
+        pytest.param(
+            jgd.grid(learning_rate=[0.1], batch_size=[1, 8]), 2, marks=[EXHAUSTIVE, TWO_DEVICES]
+        ),
     ],
 )
 def test_fits_and_scores_are_those_one_by_one(space, devices):

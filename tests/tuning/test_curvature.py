@@ -254,6 +254,7 @@ def test_a_penalty_with_kinks_is_left_out():
     np.testing.assert_allclose(came, [[0.5, 0.25], [3.5, 1.75]], rtol=1e-6)
 
 
+@pytest.mark.two_devices
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 def test_rows_over_devices(kind):
     rows = np.random.default_rng(0).gamma(1.0, size=(12, 3)).astype(np.float32)
@@ -263,6 +264,7 @@ def test_rows_over_devices(kind):
     np.testing.assert_allclose(came, rows.mean(axis=0) * np.arange(3), rtol=1e-5)
 
 
+@pytest.mark.cpu
 def test_memory_of_a_product_is_that_of_a_block():
     data = jnp.ones((20_000, 50))
     problem, rows = checked_problem(HALF_SQUARE, jnp.ones(50), data, None, block=100)

@@ -98,6 +98,7 @@ def test_many_places_in_one_program():
         np.testing.assert_allclose(came.variance, [rows.var(axis=0).sum()] * 3, rtol=1e-5)
 
 
+@pytest.mark.cpu
 def test_gradients_of_all_examples_are_never_held():
     """They would fill 320 MB."""
     rows = jax.ShapeDtypeStruct((20_000, 4000), jnp.float32)

@@ -51,7 +51,7 @@ def test_lanes_are_the_fits_one_by_one(axes):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("lanes", [1, 2, 3, 100])
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.two_devices)])
 def test_any_number_of_lanes_at_once_gives_the_same(lanes, devices):
     mesh = jax.make_mesh((devices,), ("some name",), (AxisType.Explicit,))
     found = jgd.sweep(train, jgd.grid(learning_rate=[*RATES, 0.5]), lanes=lanes, mesh=mesh)

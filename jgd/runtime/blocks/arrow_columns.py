@@ -12,10 +12,9 @@ import pyarrow as pa
 from jgd.runtime.blocks.arrow_files import File
 from jgd.wording import listed
 
-TILE = (
-    2048,
-    32,
-)  # rows and columns written at a time; column after column, each would fetch all of the matrix
+TILE_COLUMNS = 64  # that are transposed at a time
+TILE_NUMBERS = 2**20  # in them; few enough for a cache, many enough for few calls
+PADDING = 16  # numbers; columns at a distance of a power of 2 would share the same lines of the cache
 WAYS_OUT = (
     (pa.types.is_temporal, "Store dates and times as numbers, e.g. the days since the first."),
     (pa.types.is_decimal, "Store decimals as floats: column.cast(pyarrow.float64())."),
@@ -102,11 +101,7 @@ def _field(name: str, file: File) -> Any:
     if number:
         raise ValueError(f"{file.path} has {number} columns of the name {name!r}, but one is wanted.")
     near = difflib.get_close_matches(name, file.schema.names)
-    told = (
-        f"the nearest names are {listed(near)}"
-        if near
-        else f"its columns are {listed(file.schema.names)}"
-    )
+    told = f"the nearest are {listed(near)}" if near else f"there are {listed(file.schema.names)}"
     raise ValueError(f"{file.path} has no column {name!r}; {told}.")
 
 
@@ -116,9 +111,8 @@ def _kind(name: str, file: File) -> tuple[tuple[int, ...], np.dtype]:
     is_list = pa.types.is_fixed_size_list(type)
     of = type.value_type if is_list else type
     if pa.types.is_floating(of) or pa.types.is_integer(of) or pa.types.is_boolean(of):
-        return ((type.list_size,) if is_list else ()), pa.array([], of).to_numpy(
-            zero_copy_only=False
-        ).dtype
+        dtype = pa.array([], of).to_numpy(zero_copy_only=False).dtype
+        return ((type.list_size,) if is_list else ()), dtype
     way_out = next((told for is_of, told in WAYS_OUT if is_of(type)), OTHER_WAY_OUT)
     raise ValueError(
         f"column {name!r} of {file.path} has type {type}, but floats, integers or bools are wanted, "
@@ -152,9 +146,8 @@ def _values(chunk: Any) -> Any:
     if not pa.types.is_fixed_size_list(chunk.type):
         return chunk
     width = chunk.type.list_size
-    return chunk.values.slice(
-        chunk.offset * width, len(chunk) * width
-    )  # `flatten` leaves out null lists
+    # `flatten` would leave out those of null lists.
+    return chunk.values.slice(chunk.offset * width, len(chunk) * width)
 
 
 def _first_null(chunk: Any, values: Any) -> int:
@@ -163,16 +156,18 @@ def _first_null(chunk: Any, values: Any) -> int:
 
 
 def stack(matrix: np.ndarray, columns: list[np.ndarray]) -> None:
-    """Write arrays [n] into the columns of a matrix [n, D]."""
-    height, width = TILE
-    buffer = np.empty(TILE, matrix.dtype)
+    """Write arrays [n] into the columns of a matrix [n, D], some rows of some columns at a time.
+
+    Column by column it would be fetched from memory D times. In tiles that fit the first cache it would
+    take many calls, each of which waits 5 ms for the interpreter while another thread runs in Python.
+    """
+    width = min(len(columns), TILE_COLUMNS)
+    height = min(len(matrix), TILE_NUMBERS // width)
+    buffer = np.empty((width, height + PADDING), matrix.dtype)
     for left in range(0, len(columns), width):
-        some = columns[left : left + width]
         for top in range(0, len(matrix), height):
-            place = matrix[top : top + height, left : left + width]
-            # Rows far apart share lines of the cache, so that they are put together elsewhere.
-            tile = place if len(columns) <= width else buffer[: len(place), : len(some)]
-            for number, column in enumerate(some):
-                tile[:, number] = column[top : top + height]
-            if tile is not place:
-                place[...] = tile
+            tile = matrix[top : top + height, left : left + width]
+            lines = buffer[: tile.shape[1], : tile.shape[0]]
+            for line, column in zip(lines, columns[left : left + width], strict=True):
+                line[...] = column[top : top + height]
+            tile[...] = lines.T

@@ -57,18 +57,14 @@ def _format(path: str, first_bytes: bytes) -> str:
         return "parquet"
     if first_bytes.startswith(b"ARROW1"):
         return "arrow"
-    told, way_out = (
-        "is neither a Parquet nor an Arrow IPC file",
-        "pyarrow.parquet.write_table writes one.",
-    )
+    told = "is neither a Parquet nor an Arrow IPC file. pyarrow.parquet.write_table writes one."
     if not first_bytes:
-        told, way_out = "is empty", "Leave it out, or write it once more."
+        told = "is empty. Leave it out, or write it once more."
     elif first_bytes.startswith(b"\xff\xff\xff\xff"):
-        told = "is an Arrow stream, which does not tell where its rows are"
-        way_out = "pyarrow.ipc.new_file writes a file."
+        told = "is an Arrow stream, without word where its rows are. pyarrow.ipc.new_file writes a file."
     elif first_bytes.startswith(b"FEA1"):
-        told, way_out = "is of Feather version 1", "pyarrow.feather.write_feather writes version 2."
-    raise ValueError(f"{path} {told}. {way_out}")
+        told = "is of Feather version 1. pyarrow.feather.write_feather writes version 2."
+    raise ValueError(f"{path} {told}")
 
 
 def _parquet(path: str) -> tuple[Any, list[int], Any]:
@@ -81,15 +77,10 @@ def _parquet(path: str) -> tuple[Any, list[int], Any]:
 def _arrow(path: str) -> tuple[Any, list[int], None]:
     schema = pa.ipc.open_file(pa.memory_map(path)).schema
     # The footer does not tell how long a batch is, and what is compressed is decompressed to see it.
-    narrowest = min(
-        range(len(schema)), key=lambda number: _bits(schema.field(number).type), default=None
-    )
-    batches = _batches(path, [] if narrowest is None else [narrowest])
-    return (
-        schema,
-        [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)],
-        None,
-    )
+    narrowest = sorted(range(len(schema)), key=lambda number: _bits(schema.field(number).type))[:1]
+    batches = _batches(path, narrowest)
+    lengths = [batches.get_batch(number).num_rows for number in range(batches.num_record_batches)]
+    return schema, lengths, None
 
 
 def _bits(type: Any) -> float:
@@ -128,11 +119,11 @@ def parts(names: list[str], held: list, file: File, first: int, last: int) -> It
     low, high = np.searchsorted(file.starts, [first, last - 1], "right") - 1
     kept = {(path, number): table for path, number, table in held[:]}  # another thread may replace it
     is_cut = last < file.starts[high + 1]
-    edges = (
-        {low, high + 1}
-        | ({low + 1} if (file.path, low) in kept else set())
-        | ({high} if is_cut else set())
-    )
+    edges = {low, high + 1}
+    if (file.path, low) in kept:
+        edges.add(low + 1)
+    if is_cut:
+        edges.add(high)
     held.clear()
     for start, stop in itertools.pairwise(sorted(edges)):
         group = kept.get((file.path, start))

@@ -33,7 +33,7 @@ def table(paths: Any, columns: Any, rows: int | None = None, format: str | None 
       rows: of a block, whole number >= 1; None takes as many whole groups as make 32 MiB, one that is
         up to four times as large, or an equal part of a larger one.
       format: "parquet" or "arrow": what a folder is searched for, and what files must be; None takes
-        either, as the first bytes of a file tell.
+        either, but not both of a folder.
 
     Returns:
       `Blocks` of the structure of `columns`.
@@ -93,9 +93,12 @@ def _listed(paths: Any, format: str | None) -> list[str]:
     folder = Path(given[0])
     # Spark and others lay files about the files beside them: _metadata, .part-0.parquet.crc.
     found = [path for path in folder.iterdir() if path.name[0] not in "._" and path.suffix in wanted]
+    kinds = [kind for kind, ends in SUFFIXES.items() if any(path.suffix in ends for path in found)]
+    if len(kinds) > 1:
+        raise ValueError(f"{folder} holds files of Parquet and of Arrow. Pass format, one of {kinds}.")
     if not found:
         raise ValueError(
-            f"{folder} is a folder without a file whose name ends in {listed(wanted, 9)}. Files "
+            f"{folder} is a folder without a file whose name ends in {listed(wanted)}. Files "
             'with other names, or in folders below, are given as a list: sorted(folder.rglob("*.pq")).'
         )
     return [os.fspath(path) for path in sorted(found)]

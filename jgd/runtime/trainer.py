@@ -1,0 +1,314 @@
+"""A long training, driven from the host: a bar, a log, a clock, checkpoints, and signals that end it."""
+
+import contextlib
+import functools
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from time import perf_counter
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jgd.descent.checks import check_epochs
+from jgd.descent.loop import Fit, descend
+from jgd.objectives.checks import check_data
+from jgd.runtime.blocks import Blocks, Iterated
+from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save, structure_of
+from jgd.runtime.chunks import any_runs, chunks, collected, whole
+from jgd.runtime.clock import checked_seconds
+from jgd.runtime.progress import bar
+from jgd.runtime.stream import StreamError, StreamState, stream
+from jgd.tree import is_whole, require_number
+from jgd.tuning.rounds import joined
+
+LOOKS = 100  # at a training in memory, where the length of a chunk is left open
+STRUCTURE = ("rule", "batch_size", "shuffle", "stop", "evaluate")  # of the options, beside the objective
+
+
+def train(
+    objective,
+    params,
+    data,
+    *,
+    epochs,
+    directory=None,
+    save_every=60,
+    keep=3,
+    seconds=None,
+    chunk=None,
+    log=None,
+    show=True,
+    **options,
+) -> Fit:
+    """Descend as `jgd.descend` or `jgd.descend_stream` does, for as long as it takes.
+
+    Runs on the host, in parts: some epochs of data in memory, a block of a stream. Between two of them
+    it moves a bar, tells the log, looks at the clock and saves. With a directory, the same call goes on
+    from its newest checkpoint, however the one before ended; on the same number of devices the numbers
+    are then those of a training that was never interrupted, bit for bit. Ctrl-C ends it after the
+    running part, saves, and returns the fit; SIGTERM likewise, and then ends the program with code 143.
+    A second Ctrl-C ends it at once. In several processes, each makes the same call, on a directory that
+    all share.
+
+    Args:
+      objective: from `jgd.objective`.
+      params: pytree of float arrays, where the descent starts.
+      data: pytree of arrays that share their leading axis N, or blocks from `jgd.blocks`.
+      epochs: of all parts together, those of an earlier call counted, an int.
+      directory: for checkpoints, a path; None saves none.
+      save_every: seconds between two checkpoints, a number >= 0; 0 saves after every part. The end is
+        saved in any case.
+      keep: how many of the newest checkpoints are kept, an int >= 1.
+      seconds: number > 0: within it a last part begins; None sets no limit.
+      chunk: epochs of one part of data in memory, an int >= 1; None takes a hundredth of all. Batches
+        are the same with another, roundings are not.
+      log: `(epoch, record)`, or several of these in a tuple, told of every epoch: its number, and a dict
+        of the floats `loss`, `gradient_norm` and what `evaluate` returned.
+      show: whether there is a bar.
+      **options: those of `jgd.descend` without `state`; of blocks, those of `jgd.descend_stream`.
+
+    Returns:
+      A `Fit` with the history of all epochs.
+
+    Raises:
+      ValueError: an argument does not fit, or the directory is of another training; the message names it
+        and the way out.
+      StreamError: a block cannot be trained on; what was done before it is saved.
+      ImportError: checkpoints are wanted and orbax is not installed, or a bar and rich is not.
+
+    >>> def loss(params, example):
+    ...     return (params - example) ** 2
+    >>> said = []
+    >>> fit = train(jgd.objective(loss), jnp.array(0.0), jnp.array([1.0, 3.0]), rule=jgd.sgd(0.1),
+    ...             epochs=50, show=False, log=lambda epoch, record: said.append(record["loss"]))
+    >>> round(float(fit.params), 3), len(said)
+    (2.0, 50)
+
+    Source: Chandy and Lamport (1985) for checkpoints that all processes agree on; chunks of a scan,
+    because a compiled loop cannot look at a clock.
+    """
+    begun = perf_counter()
+    _check(epochs, save_every, chunk, log, options)
+    end = np.inf if seconds is None else begun + checked_seconds(seconds)
+    form = _stream if isinstance(data, Blocks | Iterated) else _in_memory
+    make = functools.partial(form, objective, params, data, epochs=int(epochs), chunk=chunk, **options)
+    structure = _structure(objective, data, options)
+    with contextlib.ExitStack() as stack:
+        checkpoints = None
+        if directory is not None:
+            checkpoints = open_checkpoints(directory, keep)
+            stack.callback(close, checkpoints)
+        parts, fits, number = _begun(make, checkpoints, structure)
+        stack.callback(parts.close)
+        asked = stack.enter_context(_signals(with_sigterm=checkpoints is not None))
+        move = stack.enter_context(bar("train", int(epochs), show))
+        move(_done(fits[-1], data), "")
+        failure = None
+        saved_at, saved = perf_counter(), fits[-1]
+        try:
+            for fit in parts if any_runs(fits[-1]) else ():
+                before = fits[-1]
+                collected(fits, fit)
+                move(_done(fit, data) - _done(before, data), _told(fit))
+                _tell(log, fit, sum(int(f.epochs) for f in fits[:-1]))
+                now = perf_counter()
+                is_due, is_over = _in_agreement(now - saved_at >= save_every, now >= end, asked)
+                if is_over:
+                    break
+                if is_due and checkpoints is not None:
+                    number += 1
+                    _save(checkpoints, number, fits, structure)
+                    saved_at, saved = now, fit
+        except StreamError as error:
+            failure = error
+            collected(fits, error.fit)
+        except jax.errors.JaxRuntimeError as error:
+            _say_how_to_go_on(error, checkpoints)
+            raise
+        if checkpoints is not None and fits[-1] is not saved:
+            _save(checkpoints, number + 1, fits, structure)
+    fit = whole(fits, max(int(epochs), sum(len(f.history.loss) for f in fits)))
+    if failure is not None:
+        raise StreamError(str(failure), fit) from failure.__cause__
+    if asked:
+        _leave(asked[0], fit, epochs, directory)
+    return fit
+
+
+def _begun(make: Callable, checkpoints: Checkpoints | None, structure: dict):
+    """The parts to come, what has been, and the number of the checkpoint that it is from."""
+    parts = make(state=None)
+    first = next(parts)
+    if checkpoints is None:
+        return parts, [first], 0
+    found = newest(checkpoints, {"state": first.state}, {"structure": structure})
+    if found is None:
+        return parts, [first], 0
+    parts.close()
+    parts = make(state=found.tree["state"])
+    shapes = jax.tree.leaves(first.history)
+    records = [np.asarray(x, like.dtype) for x, like in zip(found.about["history"], shapes, strict=True)]
+    history = jax.tree.unflatten(jax.tree.structure(first.history), records)
+    epochs = jax.numpy.asarray(found.about["epochs"], jax.numpy.int32)
+    return parts, [next(parts)._replace(history=history, epochs=epochs)], found.number
+
+
+def _save(checkpoints: Checkpoints, number: int, fits: list[Fit], structure: dict) -> None:
+    fit = joined(fits)
+    about = {
+        "structure": structure,
+        "epochs": int(fit.epochs),
+        "history": [np.asarray(x, float).tolist() for x in jax.tree.leaves(fit.history)],
+    }
+    save(checkpoints, number, {"state": fit.state}, about)
+
+
+def _in_memory(
+    objective, params, data, *, epochs, chunk, state, **options
+) -> Generator[Fit, None, None]:
+    """The fit at the start, then after each chunk of epochs."""
+    start = descend(objective, params, data, epochs=0, state=state, **options)
+    yield start
+
+    def run(length, state):
+        state = start.state if state is None else state
+        return descend(objective, params, data, epochs=length, state=state, **options)
+
+    yield from chunks(run, _lengths(int(start.state.epoch), epochs, chunk))
+
+
+def _lengths(done: int, epochs: int, chunk: int | None) -> Iterator[int]:
+    """Of the chunks that are left; they end where those of a training without interruption do."""
+    length = chunk or max(epochs // LOOKS, 1)
+    while done < epochs:
+        end = min((done // length + 1) * length, epochs)
+        yield end - done
+        done = end
+
+
+def _stream(objective, params, data, *, epochs, chunk, state, **options) -> Generator[Fit, None, None]:
+    """The fit at the start, then after each block."""
+    left = epochs if state is None else max(epochs - int(state.epoch), 0)
+    yield from stream(objective, params, data, epochs=left, state=state, **options)
+
+
+def _structure(objective, data, options: dict) -> dict[str, str]:
+    """What must be the same where a training goes on: all but numbers."""
+    if isinstance(data, Blocks):
+        rows = {"examples": data.num_rows, "rows of a block": data.rows}
+    elif isinstance(data, Iterated):
+        rows = {}
+    else:
+        rows = {"examples": check_data(data)}
+    parts = {name: options.get(name) for name in STRUCTURE}
+    return structure_of(objective=objective, **parts, **rows)
+
+
+def _done(fit: Fit, data: Any) -> float:
+    """Epochs, and the part of the running one."""
+    if isinstance(fit.state, StreamState) and isinstance(data, Blocks):
+        return int(fit.state.epoch) + int(fit.state.passed.blocks) / -(-data.num_rows // data.rows)
+    return int(fit.state.epoch)
+
+
+def _told(fit: Fit) -> str:
+    """What stands beside the bar."""
+    if len(fit.history.loss):
+        loss = fit.history.loss[max(int(fit.epochs), 1) - 1]
+    else:
+        loss = fit.state.passed.total / max(int(fit.state.passed.num), 1)  # type: ignore[attr-defined]
+    return f" · loss {float(loss):.4g}"
+
+
+def _tell(log: Any, fit: Fit, done: int) -> None:
+    """Tell the log of the epochs of a part, after so many others."""
+    named = {"loss": fit.history.loss, "gradient_norm": fit.history.gradient_norm}
+    for path, x in jax.tree_util.tree_leaves_with_path(fit.history.evaluation):
+        named[jax.tree_util.keystr(path, simple=True, separator="/") or "evaluation"] = x
+    for epoch in range(int(fit.epochs)):
+        record = {name: float(x[epoch]) for name, x in named.items()}
+        for tell in _as_tuple(log):
+            tell(done + epoch, record)
+
+
+def _as_tuple(log: Any) -> tuple:
+    return () if log is None else tuple(log) if isinstance(log, tuple | list) else (log,)
+
+
+def _in_agreement(is_due: bool, is_over: bool, asked: list[int]) -> tuple[bool, bool]:
+    """Whether to save and whether to end, in all processes alike: a signal to one is for all of them."""
+    if jax.process_count() > 1:
+        said = np.array([is_due, is_over, max(asked, default=0)])
+        everywhere = np.asarray(multihost_utils.process_allgather(said))
+        is_due, is_over = bool(everywhere[0, 0]), bool(everywhere[:, 1].any())
+        asked[:] = [int(number) for number in everywhere[:, 2] if number][:1]
+    return is_due, is_over or bool(asked)
+
+
+@contextlib.contextmanager
+def _signals(with_sigterm: bool) -> Iterator[list[int]]:
+    """The signals that have asked for an end; a second one is an interrupt. Elsewhere than in the main
+    thread Python hears none."""
+    asked: list[int] = []
+
+    def note(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        sys.stderr.write("\njgd: the running part is finished first; once more ends it at once.\n")
+
+    is_main = threading.current_thread() is threading.main_thread()
+    wanted = (signal.SIGINT, signal.SIGTERM) if with_sigterm else (signal.SIGINT,)
+    before = {number: signal.signal(number, note) for number in wanted if is_main}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, fit: Fit, epochs: int, directory: Any) -> None:
+    """Say that it was interrupted; after SIGTERM the program ends."""
+    way = "It goes on from its state" if directory is None else f"The same call goes on from {directory}"
+    message = f"interrupted: the fit ran {fit.epochs} of {epochs} epochs. {way}."
+    if number == signal.SIGTERM:
+        sys.stderr.write(f"jgd: {message}\n")
+        raise SystemExit(128 + number)
+    warnings.warn(message, stacklevel=3)
+
+
+def _say_how_to_go_on(error: Exception, checkpoints: Checkpoints | None) -> None:
+    if jax.process_count() > 1:
+        where = (
+            ""
+            if checkpoints is None
+            else f"; they go on from the newest checkpoint in {checkpoints.directory}"
+        )
+        error.add_note(
+            f"Process {jax.process_index()} of {jax.process_count()}: as a rule this says that another "
+            f"process has ended. Start all of them again{where}."
+        )
+
+
+def _check(epochs, save_every, chunk, log, options: dict) -> None:
+    check_epochs(epochs)
+    require_number("save_every", save_every, lambda s: s >= 0, "a number of seconds >= 0")
+    if chunk is not None and not (is_whole(chunk) and chunk >= 1):
+        raise ValueError(
+            f"chunk is {chunk!r}, but a number of epochs >= 1, as an int, or None is wanted."
+        )
+    for tell in _as_tuple(log):
+        if not callable(tell):
+            raise ValueError(
+                f"log is {tell!r}, but a function (epoch, record) is wanted, or a tuple of them."
+            )
+    if "state" in options:
+        raise ValueError(
+            "state is given, but train goes on from its directory. To go on from a state call "
+            "jgd.descend, jgd.descend_within or jgd.descend_stream."
+        )
