@@ -23,7 +23,7 @@ FEATURES, BATCH_SIZE = 31, 128
 ROWS = 34_000_000  # of 31 features and a label in float32: 4.35 GB
 FEW_FEATURES, LENGTHS = 7, [10**5, 10**6, 10**7, 10**8]
 LIMIT = 2**30  # bytes
-TURNS = 3
+TURNS = 2
 ROWS_AT_ONCE = 2**18
 AIM = 1 / 0.8
 

@@ -13,30 +13,24 @@ so no process waits for one that cannot write.
 """
 
 import contextlib
-import dataclasses
-import enum
-import functools
 import json
 import logging
-import math
 import os
 import re
 import shutil
 import tempfile
-import types
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.experimental import multihost_utils
 
-from jgd.tree import Static, is_whole
+from jgd.runtime.packing import leaves_of, packed_of, spec_of, unpacked
+from jgd.tree import is_whole
 
 FORMAT = 1  # of what is written
 LARGEST = 2**31 - 1  # number that the processes tell each other
@@ -145,15 +139,13 @@ def save(checkpoints: Checkpoints, number: int, tree: Any, about: dict) -> None:
         in `about`.
     """
     _check_number(checkpoints, number)
-    leaves = _leaves(tree)
-    specs = [_spec(path, leaf) for path, leaf in leaves]
+    leaves = leaves_of(tree)
+    specs = [spec_of(path, leaf) for path, leaf in leaves]
     content = _checked_json({"format": FORMAT, "jgd": _version(), "leaves": specs, "about": about})
     wait(checkpoints)
-    arrays = [_on_host(leaf) for _, leaf in leaves]
+    packed = packed_of(leaves)
     if checkpoints.manager is None:
         return
-    # A byte more, for orbax takes no array without any.
-    packed = np.concatenate([*map(_bytes, arrays), np.zeros(1, np.uint8)])
     content["crc32"] = [_checksum(content), zlib.crc32(packed)]
     _or_warn(checkpoints, lambda: _write(checkpoints, int(number), packed, content))
 
@@ -181,7 +173,7 @@ def newest(checkpoints: Checkpoints, like: Any, about: dict) -> Checkpoint | Non
         found, reason = _read(folder, like, about)
         if found is not None:
             content, packed = found
-            return Checkpoint(number, _unpacked(like, content, packed), content["about"])
+            return Checkpoint(number, unpacked(like, content["leaves"], packed), content["about"])
         checkpoints.damaged.add(number)
         warnings.warn(
             f"{folder} is damaged ({reason}), and the checkpoint before it is tried. The next save "
@@ -318,52 +310,6 @@ def _checked_json(content: dict) -> dict:
         ) from error
 
 
-def _leaves(tree: Any) -> list[tuple[str, Any]]:
-    """The leaves by their paths; ValueError where one is no array of numbers."""
-    leaves = [
-        (
-            jax.tree_util.keystr(path).removeprefix("."),
-            leaf if hasattr(leaf, "dtype") else np.asarray(leaf),
-        )
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    ]
-    for path, leaf in leaves:
-        kinds = np.bool_, np.number, jax.dtypes.prng_key
-        if not any(jnp.issubdtype(leaf.dtype, kind) for kind in kinds):
-            raise ValueError(f"{path} has dtype {leaf.dtype}, but an array of numbers is wanted.")
-    return leaves
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _spec(path: str, leaf: Any) -> dict:
-    """What it is; of keys, that of their numbers, and how they are made of them."""
-    if not _is_key(leaf):
-        return {"path": path, "shape": list(leaf.shape), "dtype": str(leaf.dtype)}
-    impl: list[str] = []
-
-    def numbers(key):  # traced, for a ShapeDtypeStruct tells only there what made it
-        impl.append(str(jax.random.key_impl(key)))
-        return jax.random.key_data(key)
-
-    return {**_spec(path, jax.eval_shape(numbers, leaf)), "key": impl[0]}
-
-
-def _on_host(leaf: Any) -> np.ndarray:
-    """Its numbers; those that lie in several processes all of them fetch together."""
-    if _is_key(leaf):
-        leaf = jax.random.key_data(leaf)
-    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
-        leaf = multihost_utils.process_allgather(leaf, tiled=True)
-    return np.asarray(leaf)
-
-
-def _bytes(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
 def _checksum(content: dict) -> int:
     """Of what the caller gave."""
     return zlib.crc32(json.dumps([content["leaves"], content["about"]]).encode())
@@ -427,7 +373,7 @@ def _first_difference(content: dict, like: Any, about: dict) -> str | None:
         if there != here:
             return f"{part} is {there} in the checkpoint, {here} here"
     leaves_there = {leaf["path"]: leaf for leaf in content["leaves"]}
-    leaves_here = {path: _spec(path, leaf) for path, leaf in _leaves(like)}
+    leaves_here = {path: spec_of(path, leaf) for path, leaf in leaves_of(like)}
     for path in {**leaves_here, **leaves_there}:
         if path not in leaves_there:
             return f"{path} is not in the checkpoint, but it is here"
@@ -457,118 +403,3 @@ def _packed(folder: Path, content: dict) -> np.ndarray:
     if zlib.crc32(packed) != content["crc32"][1]:
         raise _DamageError("its numbers are not those that were written")
     return packed
-
-
-def _unpacked(like: Any, content: dict, packed: np.ndarray) -> Any:
-    """The tree, each leaf laid out as that of `like` is."""
-    specs, end = {}, 0
-    for spec in content["leaves"]:
-        start, dtype = end, jnp.dtype(spec["dtype"])
-        end = start + math.prod(spec["shape"]) * dtype.itemsize
-        # Copied, for there it may lie at an odd address.
-        specs[spec["path"]] = spec, packed[start:end].copy().view(dtype).reshape(spec["shape"])
-    leaves = [_laid_out(leaf, *specs[path]) for path, leaf in _leaves(like)]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _laid_out(like: Any, spec: dict, array: np.ndarray) -> Any:
-    # JAX would cut off the digits of a type that is not enabled.
-    is_known = jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype
-    if isinstance(like, np.ndarray | np.generic) or not is_known:
-        return array
-    sharding = getattr(like, "sharding", None)
-    if sharding is None or not getattr(like, "committed", True):
-        laid = jax.device_put(array)  # where the default is, and free to move
-    else:
-        laid = jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
-    return jax.random.wrap_key_data(laid, impl=spec["key"]) if "key" in spec else laid
-
-
-def structure_of(**parts) -> dict[str, str]:
-    """What a training is made of, in words that are the same in every process.
-
-    Functions are told by their names, and so are those that are bound to them or that they enclose; with
-    them ints, strings, booleans and what is `Static`. Of floats and arrays only that they are there: a
-    learning rate may be changed when a training goes on.
-
-    Args:
-      **parts: functions, rules, objectives, numbers.
-
-    Returns:
-      A dict of strings by the names of the parts.
-
-    >>> structure_of(rule=jgd.sgd(0.1))["rule"]
-    'jgd.descent.rules._update_sgd({learning_rate: number, momentum: None}, False)'
-    """
-    return {name: _words(part) for name, part in parts.items()}
-
-
-def _words(part: Any, exact: bool = False, within: tuple = ()) -> str:
-    """In words: `exact` ones of what is static, whose numbers count; none of what encloses itself."""
-    words = functools.partial(_words, exact=exact, within=(*within, id(part)))
-    if id(part) in within:
-        return "..."
-    if isinstance(part, Static):
-        return _words(part.value, exact=True, within=within)
-    if part is None or isinstance(part, bool | str | bytes | enum.Enum):
-        return str(part)
-    if isinstance(part, type):
-        return _name(part)
-    if is_whole(part):
-        return str(int(part))
-    if isinstance(part, float | complex):
-        return repr(part) if exact else "number"
-    if hasattr(part, "dtype") and hasattr(part, "shape"):
-        return "number"
-    if isinstance(part, optax.GradientTransformation):
-        return words(part.update)  # its init belongs to it
-    if isinstance(part, functools.partial):
-        bound = [words(x) for x in part.args] + [f"{k}={words(x)}" for k, x in part.keywords.items()]
-        return words(part.func) + (f"({', '.join(bound)})" if bound else "")
-    if isinstance(part, dict):
-        # Sorted, as JAX does it where the dict has passed through a program.
-        items = sorted((str(key), words(x)) for key, x in part.items())
-        return "{" + ", ".join(map(": ".join, items)) + "}"
-    fields = _fields(part)
-    if fields is not None:
-        return f"{_name(type(part))}({', '.join(f'{name}={words(x)}' for name, x in fields.items())})"
-    if isinstance(part, tuple | list):
-        return f"({', '.join(map(words, part))})"
-    enclosed = [words(x) for x in _enclosed(part) if _is_function(x)]
-    return _name(part) + (f"[{', '.join(enclosed)}]" if enclosed else "")
-
-
-def _fields(part: Any) -> dict[str, Any] | None:
-    if isinstance(part, tuple) and hasattr(part, "_fields"):
-        return part._asdict()  # type: ignore[attr-defined]
-    if dataclasses.is_dataclass(part):
-        return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
-    return None
-
-
-def _name(part: Any) -> str:
-    if isinstance(part, types.MethodType):
-        return f"{_name(type(part.__self__))}.{part.__name__}"
-    name = getattr(part, "__qualname__", None) or getattr(part, "__name__", None)
-    if name is None:
-        return _name(type(part))
-    module = getattr(part, "__module__", None) or type(part).__module__
-    # Where a package hides a function, it may move it.
-    shown = [place for place in module.split(".") if place.startswith("__") or not place.startswith("_")]
-    return ".".join([*shown, name])
-
-
-def _enclosed(function: Any) -> Iterator:
-    """What a function encloses, or that which was compiled."""
-    if not hasattr(function, "__closure__"):
-        function = getattr(function, "__wrapped__", function)
-    for cell in getattr(function, "__closure__", None) or ():
-        with contextlib.suppress(ValueError):  # it is empty yet
-            yield cell.cell_contents
-
-
-def _is_function(part: Any) -> bool:
-    if isinstance(part, tuple | list):
-        return any(map(_is_function, part))
-    is_one = isinstance(part, types.FunctionType | types.MethodType | functools.partial)
-    return is_one or (hasattr(part, "__wrapped__") and not isinstance(part, type))

@@ -1,6 +1,7 @@
 """A long training, driven from the host: a bar, a log, a clock, checkpoints, and signals that end it."""
 
 import contextlib
+import dataclasses
 import functools
 import signal
 import sys
@@ -18,11 +19,12 @@ from jgd.descent.checks import check_epochs
 from jgd.descent.loop import Fit, descend
 from jgd.objectives.checks import check_data
 from jgd.runtime.blocks import Blocks, Iterated
-from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save, structure_of
+from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save
 from jgd.runtime.chunks import any_runs, chunks, collected, whole
 from jgd.runtime.clock import checked_seconds
 from jgd.runtime.progress import bar
 from jgd.runtime.stream import StreamError, StreamState, stream
+from jgd.runtime.structure import structure_of
 from jgd.tree import is_whole, require_number
 from jgd.tuning.rounds import joined
 
@@ -99,39 +101,25 @@ def train(
     make = functools.partial(form, objective, params, data, epochs=int(epochs), chunk=chunk, **options)
     structure = _structure(objective, data, options)
     with contextlib.ExitStack() as stack:
-        checkpoints = None
-        if directory is not None:
-            checkpoints = open_checkpoints(directory, keep)
-            stack.callback(close, checkpoints)
-        parts, fits, number = _begun(make, checkpoints, structure)
+        saver = stack.enter_context(_saver(directory, keep, save_every, structure))
+        parts, fits = _begun(make, saver)
         stack.callback(parts.close)
-        asked = stack.enter_context(_signals(with_sigterm=checkpoints is not None))
+        asked = stack.enter_context(_signals(with_sigterm=saver is not None))
         move = stack.enter_context(bar("train", int(epochs), show))
         move(_done(fits[-1], data), "")
-        failure = None
-        saved_at, saved = perf_counter(), fits[-1]
-        try:
-            for fit in parts if any_runs(fits[-1]) else ():
-                before = fits[-1]
-                collected(fits, fit)
-                move(_done(fit, data) - _done(before, data), _told(fit))
-                _tell(log, fit, sum(int(f.epochs) for f in fits[:-1]))
-                now = perf_counter()
-                is_due, is_over = _in_agreement(now - saved_at >= save_every, now >= end, asked)
-                if is_over:
-                    break
-                if is_due and checkpoints is not None:
-                    number += 1
-                    _save(checkpoints, number, fits, structure)
-                    saved_at, saved = now, fit
-        except StreamError as error:
-            failure = error
-            collected(fits, error.fit)
-        except jax.errors.JaxRuntimeError as error:
-            _say_how_to_go_on(error, checkpoints)
-            raise
-        if checkpoints is not None and fits[-1] is not saved:
-            _save(checkpoints, number + 1, fits, structure)
+
+        def after(fit: Fit, before: Fit) -> bool:
+            """Whether that was the last part."""
+            move(_done(fit, data) - _done(before, data), _told(fit))
+            _tell(log, fit, sum(int(f.epochs) for f in fits[:-1]))
+            is_due, is_over = _in_agreement(saver, perf_counter() >= end, asked)
+            if is_due and saver is not None:
+                _save(saver, fits)
+            return is_over
+
+        failure = _driven(parts, fits, after, saver)
+        if saver is not None and fits[-1].state is not saver.saved:
+            _save(saver, fits)
     fit = whole(fits, max(int(epochs), sum(len(f.history.loss) for f in fits)))
     if failure is not None:
         raise StreamError(str(failure), fit) from failure.__cause__
@@ -140,32 +128,89 @@ def train(
     return fit
 
 
-def _begun(make: Callable, checkpoints: Checkpoints | None, structure: dict):
-    """The parts to come, what has been, and the number of the checkpoint that it is from."""
+def _driven(parts: Iterator[Fit], fits: list[Fit], after: Callable, saver: Any) -> StreamError | None:
+    """Collect the parts until they are over, or `after(fit, before)` says so; what ended them before."""
+    try:
+        for fit in parts if any_runs(fits[-1]) else ():
+            before = fits[-1]
+            if after(collected(fits, fit)[-1], before):
+                break
+    except StreamError as error:
+        collected(fits, error.fit)
+        return error
+    except jax.errors.JaxRuntimeError as error:
+        _say_how_to_go_on(error, saver)
+        raise
+    except Exception:  # of a log, as a rule: what was done before it is worth keeping
+        if saver is not None:
+            _save(saver, fits)
+        raise
+    return None
+
+
+@dataclasses.dataclass
+class _Saver:
+    """Where checkpoints go, and what has been saved.
+
+    Attributes:
+      checkpoints: an open directory.
+      structure: what must be the same where the training goes on.
+      every: seconds between two of them.
+      number: of the newest.
+      at: when that was, by `perf_counter`.
+      saved: the state in it.
+    """
+
+    checkpoints: Checkpoints
+    structure: dict[str, str]
+    every: float
+    number: int = 0
+    at: float = 0.0
+    saved: Any = None
+
+
+@contextlib.contextmanager
+def _saver(directory, keep, every, structure: dict[str, str]) -> Iterator[_Saver | None]:
+    if directory is None:
+        yield None
+        return
+    checkpoints = open_checkpoints(directory, keep)
+    try:
+        yield _Saver(checkpoints, structure, float(every), at=perf_counter())
+    finally:
+        close(checkpoints)
+
+
+def _begun(make: Callable, saver: _Saver | None) -> tuple[Generator, list[Fit]]:
+    """The parts to come, and what was there before: the start, or the newest checkpoint."""
     parts = make(state=None)
     first = next(parts)
-    if checkpoints is None:
-        return parts, [first], 0
-    found = newest(checkpoints, {"state": first.state}, {"structure": structure})
-    if found is None:
-        return parts, [first], 0
+    found = None
+    if saver is not None:
+        about = {"structure": saver.structure}
+        found = newest(saver.checkpoints, {"state": first.state}, about)
+    if saver is None or found is None:
+        return parts, [first]
     parts.close()
     parts = make(state=found.tree["state"])
     shapes = jax.tree.leaves(first.history)
     records = [np.asarray(x, like.dtype) for x, like in zip(found.about["history"], shapes, strict=True)]
     history = jax.tree.unflatten(jax.tree.structure(first.history), records)
     epochs = jax.numpy.asarray(found.about["epochs"], jax.numpy.int32)
-    return parts, [next(parts)._replace(history=history, epochs=epochs)], found.number
+    fit = next(parts)._replace(history=history, epochs=epochs)
+    saver.number, saver.saved = found.number, fit.state
+    return parts, [fit]
 
 
-def _save(checkpoints: Checkpoints, number: int, fits: list[Fit], structure: dict) -> None:
+def _save(saver: _Saver, fits: list[Fit]) -> None:
     fit = joined(fits)
     about = {
-        "structure": structure,
+        "structure": saver.structure,
         "epochs": int(fit.epochs),
         "history": [np.asarray(x, float).tolist() for x in jax.tree.leaves(fit.history)],
     }
-    save(checkpoints, number, {"state": fit.state}, about)
+    save(saver.checkpoints, saver.number + 1, {"state": fit.state}, about)
+    saver.number, saver.at, saver.saved = saver.number + 1, perf_counter(), fit.state
 
 
 def _in_memory(
@@ -240,8 +285,9 @@ def _as_tuple(log: Any) -> tuple:
     return () if log is None else tuple(log) if isinstance(log, tuple | list) else (log,)
 
 
-def _in_agreement(is_due: bool, is_over: bool, asked: list[int]) -> tuple[bool, bool]:
+def _in_agreement(saver: _Saver | None, is_over: bool, asked: list[int]) -> tuple[bool, bool]:
     """Whether to save and whether to end, in all processes alike: a signal to one is for all of them."""
+    is_due = saver is not None and perf_counter() - saver.at >= saver.every
     if jax.process_count() > 1:
         said = np.array([is_due, is_over, max(asked, default=0)])
         everywhere = np.asarray(multihost_utils.process_allgather(said))
@@ -282,13 +328,11 @@ def _leave(number: int, fit: Fit, epochs: int, directory: Any) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _say_how_to_go_on(error: Exception, checkpoints: Checkpoints | None) -> None:
+def _say_how_to_go_on(error: Exception, saver: _Saver | None) -> None:
     if jax.process_count() > 1:
-        where = (
-            ""
-            if checkpoints is None
-            else f"; they go on from the newest checkpoint in {checkpoints.directory}"
-        )
+        where = ""
+        if saver is not None:
+            where = f"; they go on from the newest checkpoint in {saver.checkpoints.directory}"
         error.add_note(
             f"Process {jax.process_index()} of {jax.process_count()}: as a rule this says that another "
             f"process has ended. Start all of them again{where}."

@@ -27,7 +27,8 @@ from jax.tree_util import Partial
 
 import jgd
 from jgd.runtime import checkpoint
-from jgd.runtime.checkpoint import close, newest, open_checkpoints, save, structure_of, wait
+from jgd.runtime.checkpoint import close, newest, open_checkpoints, save, wait
+from jgd.runtime.structure import structure_of
 from jgd.tree import Static
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +61,7 @@ def everything(seed):
     memory = {
         "rule": rule.init(params),
         "jax": tuple(jnp.asarray(bits(rng, dtype, (2, 3))) for dtype in OF_JAX),
-        "numpy": [bits(rng, dtype, shape) for dtype in OF_NUMPY for shape in [(), (5,), (0, 3)]],
+        "numpy": [bits(rng, dtype, shape) for dtype in OF_NUMPY for shape in [(), (4,), (0, 3)]],
         "nothing": (None, {}, ()),
         "a/b.c 'd'": jnp.zeros((2, 0)),
         "zeros": (jnp.zeros(7), -jnp.zeros(7)),
@@ -467,9 +468,9 @@ def full_disk(directory):
             assert all(x in said for x in (str(directory), "File too large", "one is 3", "goes on")), (
                 said
             )
-            # What failed last may still be there.
-            left = {"2", "3", f"{number}.orbax-checkpoint-tmp"}
-            assert {"2", "3"} <= set(os.listdir(directory)) <= left
+            there = set(os.listdir(directory))
+            assert {name for name in there if name.isdecimal()} == {"2", "3"}
+            assert len(there) <= 2 + 2  # threads of what failed last may still write a file
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     for number in (20, 21):
         save(checkpoints, number, small(number), {})

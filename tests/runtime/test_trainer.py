@@ -178,6 +178,19 @@ def test_the_log_is_told_of_every_epoch_once(tmp_path):
     assert told[0][1].keys() == {"loss", "gradient_norm", "error"}
 
 
+def test_what_was_done_before_a_log_failed_is_saved(tmp_path):
+    def fail(epoch, record):
+        if epoch == 4:
+            raise RuntimeError("the log is full")
+
+    with pytest.raises(RuntimeError, match="the log is full"):
+        train_cases.train("memory", tmp_path, log=fail, save_every=100)
+    told = []
+    came = train_cases.train("memory", tmp_path, log=lambda epoch, record: told.append(epoch))
+    assert told == list(range(5, EPOCHS))
+    assert_same(came, train_cases.train("memory", None))
+
+
 def test_a_fit_that_has_ended_stays_ended(tmp_path):
     options = {"stop": jgd.stop.plateau(patience=2, tolerance=10.0), "epochs": 50}
     fit = train_cases.train("memory", tmp_path, **options)
