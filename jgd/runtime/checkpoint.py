@@ -146,6 +146,7 @@ def save(checkpoints: Checkpoints, number: int, tree: Any, about: dict) -> None:
     packed = packed_of(leaves)
     if checkpoints.manager is None:
         return
+    _pad(packed)
     content["crc32"] = [_checksum(content), zlib.crc32(packed)]
     _or_warn(checkpoints, lambda: _write(checkpoints, int(number), packed, content))
 
@@ -259,9 +260,21 @@ def _write(checkpoints: Checkpoints, number: int, packed: np.ndarray, content: d
     for damaged in checkpoints.damaged.intersection(manager.all_steps()):
         manager.delete(damaged)
     checkpoints.damaged.clear()
-    piece = _orbax().SaveArgs(chunk_byte_size=PIECE)
+    piece = _orbax().SaveArgs(chunk_byte_size=packed.size // _num_pieces(packed))
     arrays = args.PyTreeSave({"bytes": packed.view(_Owned)}, save_args={"bytes": piece})
     manager.save(number, args=args.Composite(arrays=arrays, about=args.JsonSave(content)), force=True)
+
+
+def _pad(packed: np.ndarray) -> None:
+    """Zeros at its end, in place, so that pieces of one size make it up.
+
+    Else orbax looks for a divisor of its length, and cuts a prime number of bytes into single ones.
+    """
+    packed.resize(packed.size + -packed.size % _num_pieces(packed), refcheck=False)
+
+
+def _num_pieces(packed: np.ndarray) -> int:
+    return -(-packed.size // PIECE)
 
 
 def _or_warn(checkpoints: Checkpoints, do: Callable[[], Any]) -> None:

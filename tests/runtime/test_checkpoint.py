@@ -164,6 +164,25 @@ def test_a_tree_without_numbers(opened):
     assert newest(checkpoints, {"nothing": None}, {}) == (0, {"nothing": None}, {})
 
 
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 10006, 99990])
+def test_pieces_are_not_small(opened, monkeypatch, size):
+    """10007 bytes, a prime number, orbax would cut into as many pieces."""
+    pieces = []
+    checkpoints = opened()
+    save_args = sys.modules["orbax.checkpoint"].SaveArgs
+
+    def spied(chunk_byte_size):
+        pieces.append(chunk_byte_size)
+        return save_args(chunk_byte_size=chunk_byte_size)
+
+    monkeypatch.setattr(sys.modules["orbax.checkpoint"], "SaveArgs", spied)
+    monkeypatch.setattr(checkpoint, "PIECE", 4096)
+    tree = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    save(checkpoints, 1, tree, {})
+    assert_same(newest(checkpoints, tree, {}).tree, tree)
+    assert min(size + 1, 2048) <= pieces[0] <= 4096
+
+
 def test_digits_are_kept_where_jax_would_cut_them_off(opened):
     checkpoints = opened()
     save(checkpoints, 1, np.float64(0.1), {})
