@@ -22,7 +22,7 @@ class Read(NamedTuple):
 
     Attributes:
       number: of the block; with the key and the epoch it gives the order of its rows.
-      rows: pytree of NumPy arrays: all rows of the block, or those of the devices of this process.
+      rows: pytree of arrays: all rows of the block, or those of the devices of this process.
       weights: of these rows, or None.
       num_rows: of the whole block.
       place: `row of those read -> str`, for messages.
@@ -30,29 +30,19 @@ class Read(NamedTuple):
 
     number: int
     rows: Any
-    weights: np.ndarray | None
+    weights: Any
     num_rows: int
     place: Callable[[int], str]
 
 
-class Block(NamedTuple):
-    """A block on the devices.
-
-    Attributes:
-      read: what this process has read of it.
-      rows: pytree of arrays [n, ...].
-      weights: [n], or None.
-    """
-
-    read: Read
-    rows: Any
-    weights: jax.Array | None
+class Block(Read):
+    """The same, its rows and weights on the devices."""
 
 
 def blocks_of_epoch(
     source: Blocks | Iterated, key, epoch: int, skip: int, weights, rows_of, like
 ) -> Iterator[Block]:
-    """The blocks of an epoch from `skip` on, the next one being read while one is in use.
+    """The blocks of an epoch from `skip` on, on the devices; the next one comes while one is in use.
 
     Args:
       source: `Blocks` come in the order of the epoch, batches in their own.
@@ -62,19 +52,30 @@ def blocks_of_epoch(
       weights: [N], of all rows, or None.
       rows_of: sharding of a block by rows, or None for the default device.
       like: shapes of a block to which all are alike but for their length; None takes the first one.
-
-    Yields:
-      Each block, on the devices.
     """
     if isinstance(source, Blocks):
         read = _in_order(source, numbers_in_order(source, key, epoch)[skip:], weights, rows_of)
     else:
         read = _in_turn(source, epoch, skip, rows_of)
-    for block in _ahead(read):
+    # Mapped, for what has been read shall be held by nobody once it is on the devices.
+    for block in _ahead(map(functools.partial(_on_devices, rows_of), read)):
         check_block(block.rows, like, f"block {block.number}")
         like = like or shapes_of(block.rows)
-        lay = functools.partial(_laid, num_rows=block.num_rows, rows_of=rows_of)
-        yield Block(block, *jax.tree.map(lay, (block.rows, block.weights)))
+        yield block
+
+
+def _on_devices(rows_of: NamedSharding | None, read: Read) -> Block:
+    lay = functools.partial(_laid, num_rows=read.num_rows, rows_of=rows_of)
+    rows, weights = jax.tree.map(lay, (read.rows, read.weights))
+    return Block(*read._replace(rows=rows, weights=weights))
+
+
+def rows_at_hand(x: jax.Array) -> np.ndarray:
+    """The rows of a block that this process has."""
+    if x.is_fully_addressable or x.is_fully_replicated:
+        return np.asarray(x)
+    parts = {shard.index[0].start or 0: shard.data for shard in x.addressable_shards}
+    return np.concatenate([np.asarray(parts[first]) for first in sorted(parts)])
 
 
 def shapes_of(rows: Any) -> Any:
@@ -84,11 +85,16 @@ def shapes_of(rows: Any) -> Any:
 
 def _ahead(items: Iterator) -> Iterator:
     """The items, each taken in a thread while the one before it is in use."""
-    end = object()
+    end, has_float64 = object(), jax.config.jax_enable_x64
+
+    def take():
+        with jax.enable_x64(has_float64):  # which may be set for one thread alone
+            return next(items, end)
+
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
+        coming = thread.submit(take)
         while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
+            coming = thread.submit(take)
             yield item
 
 

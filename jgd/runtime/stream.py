@@ -26,7 +26,7 @@ from jgd.descent.verdict import returned_params
 from jgd.objectives.rows import row_layout
 from jgd.runtime.blocks import Blocks, Iterated, find_bad
 from jgd.runtime.chunks import collected, whole
-from jgd.runtime.feed import Block, blocks_of_epoch, shapes_of
+from jgd.runtime.feed import Block, blocks_of_epoch, rows_at_hand, shapes_of
 from jgd.runtime.mesh import row_sharding
 from jgd.tree import is_whole
 
@@ -160,7 +160,7 @@ def stream(
         None if batch_size is None else int(batch_size),
         bool(shuffle),
     )
-    like, coming = shapes_of(first.read.rows), itertools.chain([first], coming)
+    like, coming = shapes_of(first.rows), itertools.chain([first], coming)
     del first  # a block is large
     yield _fit(course, state, _no_records(course, state))
     for _ in range(int(epochs)):
@@ -215,14 +215,13 @@ def _no_records(course: Course, state: StreamState) -> Any:
 
 
 def _after(course: Course, state: StreamState, block: Block) -> StreamState:
-    num_rows = block.read.num_rows
     passed = through_block(
         course.arguments._replace(params=None, key=None, validation=None),
         state,
         block.rows,
         block.weights,
-        block.read.number + 1,
-        batch_size=None if course.batch_size is None else min(course.batch_size, num_rows),
+        block.number + 1,
+        batch_size=None if course.batch_size is None else min(course.batch_size, block.num_rows),
         layout=row_layout(block.rows),
         shuffle=course.shuffle,
     )
@@ -295,11 +294,12 @@ def _check_stop(arguments: Arguments, batch_size: int | None) -> None:
 
 def _check_rows(block: Any, fit: Fit) -> None:
     """StreamError where NaN or infinity was read; else the descent has diverged by itself."""
-    rows, weights, place = block.read.rows, block.read.weights, ""
+    rows, weights = jax.tree.map(rows_at_hand, (block.rows, block.weights))
+    place = ""
     counted = np.flatnonzero(np.ones(len(jax.tree.leaves(rows)[0])) if weights is None else weights)
     found = find_bad(jax.tree.map(lambda x: x[counted], rows))
     if found is not None:
-        row = block.read.place(int(counted[found[1]]))
+        row = block.place(int(counted[found[1]]))
         place = f"{row} holds NaN or infinity, in data{found[0]}"
     if jax.process_count() > 1:
         everywhere = multihost_utils.process_allgather(np.array(bool(place)))

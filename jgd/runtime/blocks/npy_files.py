@@ -37,7 +37,7 @@ def npy(paths: Any, rows: int | None = None) -> Blocks:
     Args:
       paths: pytree of paths, str or Path, to files as `np.save` writes them, whose arrays share their
         leading axis N.
-      rows: of a block, whole number >= 1; None takes as many as make 32 MiB.
+      rows: of a block, whole number >= 1; None takes as many as make 16 MiB.
 
     Returns:
       `Blocks` of the structure of `paths`.

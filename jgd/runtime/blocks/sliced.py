@@ -17,7 +17,7 @@ def arrays(data: Any, rows: int | None = None) -> Blocks:
     Args:
       data: pytree of what has a shape, a dtype and slices, and shares its leading axis N: `np.ndarray`,
         `np.memmap`, a dataset of h5py or zarr. It is read from other threads.
-      rows: of a block, whole number >= 1; None takes as many as make 32 MiB.
+      rows: of a block, whole number >= 1; None takes as many as make 16 MiB.
 
     Returns:
       `Blocks` of the structure of `data`; what is read is a copy.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jgd.tree import is_whole
 
-BLOCK_BYTES = 32 * 2**20  # long beside what a read costs besides, and a few of them are small in memory
+BLOCK_BYTES = 16 * 2**20  # long beside what a read costs besides, and a few of them are small in memory
 
 
 class Blocks(NamedTuple):
@@ -26,7 +26,7 @@ class Blocks(NamedTuple):
 
 
 def usual_rows(row_bytes: int) -> int:
-    """As many as make a block of 32 MiB."""
+    """As many as make a block of 16 MiB."""
     return max(BLOCK_BYTES // max(row_bytes, 1), 1)
 
 

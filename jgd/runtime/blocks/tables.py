@@ -30,7 +30,7 @@ def table(paths: Any, columns: Any, rows: int | None = None, format: str | None 
       columns: pytree (dict or tuple) with leaves: the name of a column, whose rows become [n], or [n, D]
         where it is a fixed-size list; or a list of D names, which become a matrix [n, D] of floats
         as JAX holds them.
-      rows: of a block, whole number >= 1; None takes as many whole groups as make 32 MiB, one that is
+      rows: of a block, whole number >= 1; None takes as many whole groups as make 16 MiB, one that is
         up to four times as large, or an equal part of a larger one.
       format: "parquet" or "arrow": what a folder is searched for, and what files must be; None takes
         either, but not both of a folder.
