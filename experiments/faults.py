@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 
+jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 1)
 
 import numpy as np  # noqa: E402

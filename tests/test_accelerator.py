@@ -183,10 +183,11 @@ def test_a_certificate_closes_without_a_word_on_precision():
         return jgd.losses.logistic(example["x"] @ params, example["y"])
 
     objective = jgd.objective(loss, jgd.penalties.l2(strength))
-    fit = jgd.descend(
-        objective, jnp.zeros(50), {"x": x, "y": y}, rule=jgd.accelerated(), epochs=100,
-        stop=jgd.stop.duality_gap(1e-5),
-    )  # fmt: skip
+    with jax.default_matmul_precision("default"):  # conftest wants more there
+        fit = jgd.descend(
+            objective, jnp.zeros(50), {"x": x, "y": y}, rule=jgd.accelerated(), epochs=100,
+            stop=jgd.stop.duality_gap(1e-5),
+        )  # fmt: skip
     assert fit.status == jgd.Status.CONVERGED
     # jgd's mean of losses and its half of the squares, times N / strength.
     peer = LogisticRegression(C=1 / (strength * 2000), fit_intercept=False, tol=1e-10, max_iter=1000)

@@ -35,7 +35,6 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 120
 OF_JAX = ("bool", "int8", "uint8", "int16", "int32", "uint32", "float16", "bfloat16", "float32")
 OF_NUMPY = (*OF_JAX, "int64", "float64", "complex64", "complex128", "float8_e4m3fn")
-needs_two = pytest.mark.skipif("jax.device_count() < 2", reason="one device here, two are wanted")
 with contextlib.suppress(ImportError):
     import orbax.checkpoint  # noqa: F401  that a test with a limit of time need not wait for it
 
@@ -226,7 +225,7 @@ def layouts():
     }
 
 
-@needs_two
+@pytest.mark.two_devices
 @pytest.mark.parametrize("saved", ["rows", "everywhere", "second"])
 @pytest.mark.parametrize("wanted", ["rows", "everywhere", "first", "second"])
 def test_another_layout(opened, saved, wanted):
@@ -241,7 +240,7 @@ def test_another_layout(opened, saved, wanted):
         assert all(x.sharding.is_equivalent_to(sharding, x.ndim) for x in jax.tree.leaves(came))
 
 
-@needs_two
+@pytest.mark.two_devices
 def test_what_is_bound_to_no_device_stays_free(opened):
     tree = {"x": jnp.arange(8.0), "key": jax.random.key(1)}
     checkpoints = opened()
@@ -284,7 +283,7 @@ def linear(params, example):
     return jgd.losses.squared_error(example["x"] @ params, example["y"])
 
 
-@needs_two
+@pytest.mark.two_devices
 def test_eight_devices_four_two_and_one(opened, tmp_path):
     ours = opened(tmp_path / "two")
     save(ours, 1, laid_on(2, jnp.arange(16.0)), {})
