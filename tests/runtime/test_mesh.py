@@ -66,7 +66,7 @@ def test_eight_devices_give_the_losses_of_one(tmp_path):
 
 @pytest.mark.exhaustive
 def test_two_processes_give_the_losses_of_one(tmp_path):
-    assert_as_on_one_device(run_processes(tmp_path / "found.npz", processes=2))
+    assert_as_on_one_device(run_processes(tmp_path / "found.npz", "--few", processes=2))
 
 
 @pytest.mark.exhaustive
