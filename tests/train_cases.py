@@ -54,7 +54,7 @@ def train(kind, directory, pause=0.0, mesh=None, **options):
         **{
             "rule": jgd.adam(0.05),
             "batch_size": 8,
-            "chunk": 1,
+            **({} if kind == "stream" else {"chunk": 1}),
             "directory": directory,
             "epochs": EPOCHS,
             "save_every": 0,

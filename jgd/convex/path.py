@@ -68,7 +68,7 @@ def path(
       params: pytree of float arrays, where the first fit starts.
       warm_start: whether each fit starts where the last one ended. False starts all from `params`, side
         by side as lanes over all devices: more work, but all at once.
-      mesh: of one axis, over whose devices lanes are laid; None takes all devices of this process.
+      mesh: over whose first axis lanes are laid; None takes all devices of this process.
       lanes: how many run at once; None takes as many as the devices hold well.
 
     Returns:

@@ -174,25 +174,34 @@ def pass_over_batches(arguments: Arguments, shuffle: bool, key, epoch, start: Po
     num_examples = jax.tree.leaves(arguments.data)[0].shape[0]
     if arguments.layout is not None:
         places = places_of(arguments, shuffle, key, epoch)
-        rows = rows_between(arguments, places, 0, GRADIENT_SAMPLE, GRADIENT_SAMPLE)
-        mean_grads = _gradient_before(arguments, start.params, rows)
+        first = rows_between(arguments, places, 0, GRADIENT_SAMPLE, GRADIENT_SAMPLE) if shuffle else None
+        mean_grads = _gradient_before(arguments, start.params, first, arguments.layout)
         return *pass_over_laid(arguments, places, start, shuffle), mean_grads
     index = order(key, epoch, num_examples) if shuffle else None
-    spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
-    sample = index[:GRADIENT_SAMPLE] if index is not None else spread
-    rows = jax.tree.map(lambda x: x[sample], (arguments.data, arguments.weights))
-    mean_grads = _gradient_before(arguments, start.params, rows)
+    first = None
+    if index is not None:
+        sample = index[:GRADIENT_SAMPLE]
+        first = jax.tree.map(lambda x: x[sample], (arguments.data, arguments.weights))
+    mean_grads = _gradient_before(arguments, start.params, first, None)
     return *_pass_over_batches(arguments, start, index), mean_grads
 
 
-def _gradient_before(arguments: Arguments, params, sample: tuple[Any, Any]):
-    """Mean gradient of the loss: of all examples if a stop test wants it, else of a sample."""
+def _gradient_before(arguments: Arguments, params, first: tuple[Any, Any] | None, layout):
+    """Mean gradient of the loss: of all examples if a stop test wants it, else of the first in the
+    order, with their weights and as they are laid, or of some from all over where they lie in order."""
     rows, weights = arguments.data, arguments.weights
     exact = any(test.wants_gradient for test in arguments.stop)
-    if not exact and jax.tree.leaves(rows)[0].shape[0] > GRADIENT_SAMPLE:
-        rows, weights = sample
+    num_examples = jax.tree.leaves(rows)[0].shape[0]
+    if exact or num_examples <= GRADIENT_SAMPLE:
+        layout = arguments.layout
+    elif first is not None:
+        rows, weights = first
+    else:
+        layout = None
+        spread = np.linspace(0, num_examples - 1, GRADIENT_SAMPLE).astype(np.int32)
+        rows, weights = jax.tree.map(lambda x: x[spread], (rows, weights))
     _, grads, count = loss_and_gradient_sums(
-        arguments.objective.loss, params, rows, weights, layout=arguments.layout
+        arguments.objective.loss, params, rows, weights, layout=layout
     )
     return mean_like(grads, count, params)
 

@@ -102,7 +102,7 @@ def open_checkpoints(directory, keep: int = 3) -> Checkpoints:
     """
     if not is_whole(keep) or keep < 1:
         raise ValueError(f"keep is {keep!r}, but a number of checkpoints, an int >= 1, is wanted.")
-    if not isinstance(directory, str | os.PathLike):
+    if not isinstance(directory, str | os.PathLike) or not str(directory):
         raise ValueError(f"directory is {directory!r}, but a path is wanted.")
     _orbax()
     folder = Path(directory).expanduser().absolute()  # orbax takes no other

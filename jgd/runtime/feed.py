@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -93,9 +93,19 @@ def _ahead(items: Iterator) -> Iterator:
 
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(take)
-        while (item := coming.result()) is not end:
+        while (item := _result(coming)) is not end:
             coming = thread.submit(take)
             yield item
+
+
+def _result(coming: Future) -> Any:
+    """What was read; whatever kept it from being read is a ValueError, as bad input is everywhere."""
+    try:
+        return coming.result()
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"a block could not be read ({type(error).__name__}: {error})") from error
 
 
 def numbers_in_order(source: Blocks, key, epoch: int) -> np.ndarray:
@@ -112,7 +122,7 @@ def _in_order(source: Blocks, numbers: np.ndarray, weights, rows_of) -> Iterator
         first = number * source.rows
         num_rows = min(source.rows, source.num_rows - first)
         begin, end = (first + row for row in _own_rows(num_rows, rows_of))
-        own = None if weights is None else np.asarray(weights[begin:end], np.float32)
+        own = None if weights is None else np.asarray(weights[begin:end], float)
         yield Read(number, source.read(begin, end), own, num_rows, _shifted(source.place, begin))
 
 

@@ -1,5 +1,6 @@
 """Rows laid over devices, of one process or of many."""
 
+import zlib
 from typing import Any
 
 import jax
@@ -19,10 +20,11 @@ def shard_rows(data: Any, mesh: Mesh | None = None, *, weights: Any = None, fill
         data, _ = jgd.shard_rows(data)
         fit = jgd.minibatch_descent(objective, params, data, batch_size=1024, ...)
 
-    Every function of jgd that takes data takes them so. A batch is the same examples as on one device,
-    and so are losses and params, beyond rounding, whatever the number of devices; sums meet in one
-    collective a step, which costs about 0.1 ms between the cores of a CPU. So batches want to be large:
-    a device has B / P rows of each. `shuffle=False` leaves all but one of them idle.
+    All descents take them so, and a sweep on a mesh that has an axis for its lanes, too. A batch is the
+    same examples as on one device, and so are losses and params, beyond rounding, whatever the number of
+    devices; sums meet in one collective a step, which costs about 0.1 ms between the cores of a CPU. So
+    batches want to be large: a device has B / P rows of each. `shuffle=False` leaves all but one of them
+    idle.
 
     In several processes (`jax.distributed.initialize()`), each calls it with its own rows, as many as
     the others have; they are taken as lying one after the other by the number of the process.
@@ -68,7 +70,7 @@ def shard_rows(data: Any, mesh: Mesh | None = None, *, weights: Any = None, fill
     if not is_even:
         own = np.ones(wanted - missing) if weights is None else np.asarray(weights)
         weights = np.concatenate([own, np.zeros(missing)]).astype(jax.numpy.asarray(0.0).dtype)
-        data = jax.tree.map(lambda x: _filled(np.asarray(x), missing), data)
+        data = jax.tree.map(lambda x: _filled(x, missing), data)
     return jax.tree.map(lambda x: _place(x, sharding), (data, weights))
 
 
@@ -96,12 +98,29 @@ def _in_agreement(data: Any, weights: Any) -> tuple[list[int], jax.Array | None]
         own, error = REFUSED, refusal
     everywhere = [own]
     if jax.process_count() > 1:
-        everywhere = multihost_utils.process_allgather(np.array(own)).ravel().tolist()
+        said = np.array([own, 0 if error else _kind(data)])
+        everywhere, kinds = np.asarray(multihost_utils.process_allgather(said)).T.tolist()
+        other = next((i for i, kind in enumerate(kinds) if kind != kinds[0]), None)
+        if REFUSED not in everywhere and other is not None:
+            error = ValueError(
+                f"process {other} has data of another structure, width or dtype than process 0, but all "
+                f"want the same. Here (process {jax.process_index()}) they are {_described(data)}."
+            )
     if error is not None:
         raise error
     if REFUSED in everywhere:
         raise ValueError(f"process {everywhere.index(REFUSED)} has refused its data; it says why.")
     return everywhere, weights
+
+
+def _described(data: Any) -> str:
+    leaves = jax.tree_util.tree_leaves_with_path(data)
+    return ", ".join(f"{jax.tree_util.keystr(p)} {x.dtype}[*, {list(x.shape[1:])}]" for p, x in leaves)
+
+
+def _kind(data: Any) -> int:
+    """A number that tells data of one kind from others."""
+    return zlib.crc32(_described(data).encode()) & 0x7FFFFFFF
 
 
 def _own_parts(sharding: NamedSharding) -> int:
@@ -144,6 +163,6 @@ def _place(x: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_process_local_data(sharding, np.asarray(jax.numpy.asarray(x)))
 
 
-def _filled(x: np.ndarray, missing: int) -> np.ndarray:
+def _filled(x: Any, missing: int) -> Any:
     """With copies of its last row, which are sane numbers for every loss."""
-    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+    return x[np.minimum(np.arange(len(x) + missing), len(x) - 1)]

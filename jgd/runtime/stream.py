@@ -23,13 +23,16 @@ from jgd.descent.loop import Fit, History
 from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
+from jgd.objectives.labels import check_targets
 from jgd.objectives.rows import row_layout
+from jgd.objectives.visits import with_any_key
 from jgd.runtime.blocks import Blocks, Iterated, find_bad
 from jgd.runtime.chunks import collected, whole
 from jgd.runtime.feed import Block, blocks_of_epoch, rows_at_hand, shapes_of
-from jgd.runtime.mesh import row_sharding
+from jgd.runtime.mesh import parts_of, row_sharding
 from jgd.tree import is_whole
 
+PIECE = 2**20  # weights that are looked at at once
 INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
 
 
@@ -126,6 +129,13 @@ def stream(
       A `Fit` with the history of the epoch that has ended, or with an empty one.
     """
     _check(blocks, batch_size, rule, weights, evaluate, validation)
+    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((objective, params, rule, key))):
+        raise ValueError(
+            "descend_stream is traced, but it reads while it runs: call it outside of jax.jit and "
+            "jax.vmap."
+        )
+    rows_of = None if mesh is None else row_sharding(mesh)
+    _check_parts(blocks, rows_of)
     in_order = bool(shuffle) and batch_size is not None
     if in_order or getattr(objective, "random", False):
         key = checked_key(key if getattr(state, "key", None) is None else state.key, in_order)
@@ -134,10 +144,15 @@ def stream(
         blocks,
         key if in_order else None,
         weights=weights,
-        rows_of=None if mesh is None else row_sharding(mesh),
+        rows_of=rows_of,
     )
-    coming = source(*_place(state), like=None)
-    first = next(coming)
+    coming = _of_all_processes(source(*_place(state), like=None))
+    first = next(coming, None)
+    if first is None:
+        raise ValueError(
+            f"blocks end before block {_place(state)[1]} of epoch {_place(state)[0]}, from which state "
+            "goes on. Give the blocks of the earlier descent, or start from its params without state."
+        )
     arguments = checked_arguments(
         objective,
         params,
@@ -146,13 +161,13 @@ def stream(
         batch_size=None,
         epochs=epochs,
         key=key,
-        weights=first.weights,
+        weights=None,
         shuffle=shuffle,
         stop=stop,
         evaluate=evaluate,
         validation=validation,
         state=None,
-    )._replace(key=key)
+    )._replace(key=key, weights=first.weights)
     _check_stop(arguments, batch_size)
     state = begin_blocks(arguments, state, batch_size)
     course = Course(
@@ -167,7 +182,7 @@ def stream(
         state = yield from _epoch(course, state, coming)
         if state.status != Status.EPOCHS_DONE:
             break
-        coming = source(int(state.epoch), 0, like=like)
+        coming = _of_all_processes(source(int(state.epoch), 0, like=like))
 
 
 class Course(NamedTuple):
@@ -188,7 +203,7 @@ def _epoch(
     course: Course, state: StreamState, coming: Iterator[Block]
 ) -> Generator[Fit, None, StreamState]:
     """One epoch, or the rest of it; the state after it."""
-    none, block = _no_records(course, state), None
+    arguments, none, block = course.arguments, _no_records(course, state), None
     try:
         for next_block in coming:
             if block is not None:
@@ -196,6 +211,8 @@ def _epoch(
                     break
                 yield _fit(course, state, none)
             block = next_block
+            if state.epoch == 0:
+                check_targets(with_any_key(arguments.objective), state.params, block.rows, block.weights)
             state = _after(course, state, block)
     except (ValueError, OSError) as error:
         raise StreamError(str(error), _fit(course, state, none)) from error
@@ -270,7 +287,9 @@ def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
             "rule is a method for convex problems, which wants all rows at hand, but blocks come one by "
             "one. Take a rule, such as jgd.sgd(0.1) or jgd.adam(1e-3)."
         )
-    if weights is not None and (isinstance(blocks, Iterated) or np.shape(weights) != (blocks.num_rows,)):
+    if weights is not None and isinstance(blocks, Blocks) and np.shape(weights) == (blocks.num_rows,):
+        _check_weights(weights)
+    elif weights is not None:
         raise ValueError(
             f"weights have shape {np.shape(weights)}, but one for each row of jgd.blocks is wanted, in "
             "their order; batches of a loader have none, so put them into the loss there."
@@ -280,6 +299,51 @@ def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
             "validation is None, but evaluate wants data that are at hand: pass validation=data held "
             "out."
         )
+
+
+def _check_weights(weights: Any) -> None:
+    """ValueError unless they are real numbers, not all 0; a memory map is looked at in pieces."""
+    dtype = getattr(weights, "dtype", None) or np.asarray(weights).dtype
+    if dtype.kind in "OUSMmc":
+        raise ValueError(f"weights have dtype {dtype}, but real numbers are wanted, one for each row.")
+    pieces = (weights[i : i + PIECE] for i in range(0, len(weights), PIECE))
+    if not any(np.any(np.asarray(piece) != 0) for piece in pieces):
+        raise ValueError("weights are all 0, so that no row counts. Give one at least another weight.")
+
+
+def _check_parts(blocks: Any, rows_of: Any) -> None:
+    """ValueError where blocks do not divide among the devices; of the last one that is no matter."""
+    if rows_of is None or not isinstance(blocks, Blocks):
+        return
+    parts, rows = parts_of(rows_of), blocks.rows
+    if blocks.num_rows > rows and rows % parts:
+        even = max(rows // parts, 1) * parts
+        raise ValueError(
+            f"blocks have {rows} rows each, which do not divide among the {parts} parts of mesh. Make "
+            f"them with rows={even}, say."
+        )
+
+
+def _of_all_processes(coming: Iterator[Block]) -> Iterator[Block]:
+    """The blocks; where one process cannot read its part, or has no more, ValueError in all of them."""
+    while True:
+        block, error = None, None
+        try:
+            block = next(coming, None)
+        except ValueError as failure:
+            error = failure
+        if jax.process_count() > 1:
+            said = np.array([error is not None, block is None])
+            failed, ended = np.asarray(multihost_utils.process_allgather(said)).T
+            if error is None and failed.any():
+                error = ValueError(f"process {int(np.argmax(failed))} could not read; it says why")
+            elif error is None and ended.any() and not ended.all():
+                error = ValueError(f"process {int(np.argmax(ended))} has fewer batches than the others")
+        if error is not None:
+            raise error
+        if block is None:
+            return
+        yield block
 
 
 def _check_stop(arguments: Arguments, batch_size: int | None) -> None:

@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 
 from jgd.descent.checks import check_epochs
 from jgd.descent.loop import Fit, descend
+from jgd.descent.status import Status
 from jgd.objectives.checks import check_data
 from jgd.runtime.blocks import Blocks, Iterated
 from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save
@@ -29,7 +30,7 @@ from jgd.tree import is_whole, require_number
 from jgd.tuning.rounds import joined
 
 LOOKS = 100  # at a training in memory, where the length of a chunk is left open
-STRUCTURE = ("rule", "batch_size", "shuffle", "stop", "evaluate")  # of the options, beside the objective
+STRUCTURE = ("rule", "batch_size", "evaluate")  # of the options, beside the objective
 
 
 def train(
@@ -67,10 +68,11 @@ def train(
         saved in any case.
       keep: how many of the newest checkpoints are kept, an int >= 1.
       seconds: number > 0: within it a last part begins; None sets no limit.
-      chunk: epochs of one part of data in memory, an int >= 1; None takes a hundredth of all. Batches
-        are the same with another, roundings are not.
+      chunk: epochs of one part of data in memory, an int >= 1; None takes a hundredth of all. Between
+        two parts alone it saves, looks at the clock and hears signals: let a part be short beside those.
+        Batches are the same with another, roundings are not.
       log: `(epoch, record)`, or several of these in a tuple, told of every epoch: its number, and a dict
-        of the floats `loss`, `gradient_norm` and what `evaluate` returned.
+        of the numbers `loss`, `gradient_norm` and what `evaluate` returned.
       show: whether there is a bar.
       **options: those of `jgd.descend` without `state`; of blocks, those of `jgd.descend_stream`.
 
@@ -95,7 +97,7 @@ def train(
     because a compiled loop cannot look at a clock.
     """
     begun = perf_counter()
-    _check(epochs, save_every, chunk, log, options)
+    _check(data, epochs, save_every, chunk, log, options)
     end = np.inf if seconds is None else begun + checked_seconds(seconds)
     form = _stream if isinstance(data, Blocks | Iterated) else _in_memory
     make = functools.partial(form, objective, params, data, epochs=int(epochs), chunk=chunk, **options)
@@ -108,11 +110,15 @@ def train(
         move = stack.enter_context(bar("train", int(epochs), show))
         move(_done(fits[-1], data), "")
 
+        done = int(fits[0].epochs)
+
         def after(fit: Fit, before: Fit) -> bool:
             """Whether that was the last part."""
+            nonlocal done
             move(_done(fit, data) - _done(before, data), _told(fit))
-            _tell(log, fit, sum(int(f.epochs) for f in fits[:-1]))
-            is_due, is_over = _in_agreement(saver, perf_counter() >= end, asked)
+            error = _tell(log, fit, done)
+            done += int(fit.epochs)
+            is_due, is_over = _in_agreement(saver, perf_counter() >= end, asked, error)
             if is_due and saver is not None:
                 _save(saver, fits)
             return is_over
@@ -198,6 +204,13 @@ def _begun(make: Callable, saver: _Saver | None) -> tuple[Generator, list[Fit]]:
     history = jax.tree.unflatten(jax.tree.structure(first.history), records)
     epochs = jax.numpy.asarray(found.about["epochs"], jax.numpy.int32)
     fit = next(parts)._replace(history=history, epochs=epochs)
+    if not any_runs(fit):
+        warnings.warn(
+            f"the fit in {saver.checkpoints.directory} has ended after {int(epochs)} epochs, as "
+            f"{Status(int(fit.status)).name}, and is returned as it is. To train anew give another "
+            "directory.",
+            stacklevel=4,
+        )
     saver.number, saver.saved = found.number, fit.state
     return parts, [fit]
 
@@ -251,7 +264,16 @@ def _structure(objective, data, options: dict) -> dict[str, str]:
     else:
         rows = {"examples": check_data(data)}
     parts = {name: options.get(name) for name in STRUCTURE}
-    return structure_of(objective=objective, **parts, **rows)
+    parts["shuffle"] = bool(options.get("shuffle", True))
+    parts["stop"] = options.get("stop") or None
+    parts["weights"] = "absent" if options.get("weights") is None else "given"
+    return structure_of(objective=objective, key=_words_of_key(options.get("key")), **parts, **rows)
+
+
+def _words_of_key(key: Any) -> str:
+    """With another one it is another training; what is no key is refused later."""
+    is_typed = hasattr(key, "dtype") and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return " ".join(map(str, np.ravel(jax.random.key_data(key) if is_typed else key)))
 
 
 def _done(fit: Fit, data: Any) -> float:
@@ -270,14 +292,24 @@ def _told(fit: Fit) -> str:
     return f" · loss {float(loss):.4g}"
 
 
-def _tell(log: Any, fit: Fit, done: int) -> None:
-    """Tell the log of the epochs of a part, after so many others."""
+def _tell(log: Any, fit: Fit, done: int) -> Exception | None:
+    """Tell the log of the epochs of a part, after so many others; what kept it from being told."""
+    try:
+        _tell_each(_as_tuple(log), fit, done)
+    except Exception as error:  # of which all processes shall know
+        return error
+    return None
+
+
+def _tell_each(log: tuple, fit: Fit, done: int) -> None:
+    if not log:
+        return
     named = {"loss": fit.history.loss, "gradient_norm": fit.history.gradient_norm}
     for path, x in jax.tree_util.tree_leaves_with_path(fit.history.evaluation):
         named[jax.tree_util.keystr(path, simple=True, separator="/") or "evaluation"] = x
     for epoch in range(int(fit.epochs)):
-        record = {name: float(x[epoch]) for name, x in named.items()}
-        for tell in _as_tuple(log):
+        record = {name: np.asarray(x[epoch], float).tolist() for name, x in named.items()}
+        for tell in log:
             tell(done + epoch, record)
 
 
@@ -285,14 +317,22 @@ def _as_tuple(log: Any) -> tuple:
     return () if log is None else tuple(log) if isinstance(log, tuple | list) else (log,)
 
 
-def _in_agreement(saver: _Saver | None, is_over: bool, asked: list[int]) -> tuple[bool, bool]:
+def _in_agreement(
+    saver: _Saver | None, is_over: bool, asked: list[int], error: Exception | None
+) -> tuple[bool, bool]:
     """Whether to save and whether to end, in all processes alike: a signal to one is for all of them."""
     is_due = saver is not None and perf_counter() - saver.at >= saver.every
     if jax.process_count() > 1:
-        said = np.array([is_due, is_over, max(asked, default=0)])
+        said = np.array([is_due, is_over, max(asked, default=0), error is not None])
         everywhere = np.asarray(multihost_utils.process_allgather(said))
         is_due, is_over = bool(everywhere[0, 0]), bool(everywhere[:, 1].any())
         asked[:] = [int(number) for number in everywhere[:, 2] if number][:1]
+        if error is None and everywhere[:, 3].any():
+            error = RuntimeError(
+                f"the log of process {int(np.argmax(everywhere[:, 3]))} failed; it says how"
+            )
+    if error is not None:
+        raise error
     return is_due, is_over or bool(asked)
 
 
@@ -339,8 +379,18 @@ def _say_how_to_go_on(error: Exception, saver: _Saver | None) -> None:
         )
 
 
-def _check(epochs, save_every, chunk, log, options: dict) -> None:
+def _check(data, epochs, save_every, chunk, log, options: dict) -> None:
+    is_stream = isinstance(data, Blocks | Iterated)
     check_epochs(epochs)
+    if np.ndim(save_every):
+        raise ValueError(f"save_every is {save_every!r}, but one number of seconds >= 0 is wanted.")
+    if chunk is not None and is_stream:
+        raise ValueError("chunk is given, but of blocks each one is a part. Leave it out.")
+    if "mesh" in options and not is_stream:
+        raise ValueError(
+            "mesh is given, but data in memory are laid out before: data, _ = jgd.shard_rows(data, "
+            "mesh)."
+        )
     require_number("save_every", save_every, lambda s: s >= 0, "a number of seconds >= 0")
     if chunk is not None and not (is_whole(chunk) and chunk >= 1):
         raise ValueError(

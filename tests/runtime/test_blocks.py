@@ -182,8 +182,8 @@ def test_a_dataset_that_has_shrunk_is_named():
 
 def test_a_block_is_32_mebibytes_where_nothing_is_said(tmp_path):
     wide = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (10**6, 100), (0, 0))
-    assert blocks.arrays(wide).rows == 16 * 2**20 // 400
-    assert blocks.arrays((wide, wide)).rows == 16 * 2**20 // 800
+    assert blocks.arrays(wide).rows == 16 * 2**20 // 400 // 1024 * 1024
+    assert blocks.arrays((wide, wide)).rows == 16 * 2**20 // 800 // 1024 * 1024
     assert blocks.arrays(np.broadcast_to(wide[0, 0], (5, 2**25))).rows == 1
     assert blocks.arrays(np.zeros(5)).rows == 5
     assert blocks.arrays(np.zeros((5, 0))).rows == 5

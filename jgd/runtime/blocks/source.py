@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from jgd.tree import is_whole
 
+EVEN_ROWS = 1024
 BLOCK_BYTES = 16 * 2**20  # long beside what a read costs besides, and a few of them are small in memory
 
 
@@ -26,8 +27,9 @@ class Blocks(NamedTuple):
 
 
 def usual_rows(row_bytes: int) -> int:
-    """As many as make a block of 16 MiB."""
-    return max(BLOCK_BYTES // max(row_bytes, 1), 1)
+    """As many as make a block of 16 MiB, a number that divides among devices and into batches."""
+    most = max(BLOCK_BYTES // max(row_bytes, 1), 1)
+    return most // EVEN_ROWS * EVEN_ROWS or most
 
 
 def rows_of_a_block(rows: Any, num_rows: int, default: int) -> int:
