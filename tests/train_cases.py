@@ -50,8 +50,8 @@ def train(kind, directory, pause=0.0, mesh=None, **options):
         jgd.objective(loss, jgd.penalties.l1(0.01)),
         {"w": np.zeros(4, np.float32)},
         rows,
-        key=jax.random.key(1),
         **{
+            "key": jax.random.key(1),
             "rule": jgd.adam(0.05),
             "batch_size": 8,
             **({} if kind == "stream" else {"chunk": 1}),

@@ -136,6 +136,18 @@ def test_a_stop_test_an_evaluation_and_a_random_objective_see_what_one_device_se
 
 
 @pytest.mark.two_devices
+def test_a_gradient_norm_of_rows_in_their_order_is_of_the_same_sample():
+    problem = problems.least_squares(num_examples=600)
+    data = jax.tree.map(lambda x: x[jnp.argsort(problem.data["y"])], problem.data)
+    options = {"rule": jgd.sgd(0.01), "batch_size": 200, "epochs": 2, "shuffle": False}
+    objective = jgd.objective(problem.loss)
+    came, expected = (
+        jgd.descend(objective, problem.params, d, **options) for d in (jgd.shard_rows(data)[0], data)
+    )
+    np.testing.assert_allclose(came.history.gradient_norm, expected.history.gradient_norm, rtol=1e-4)
+
+
+@pytest.mark.two_devices
 def test_params_of_a_wide_model_are_cut_and_their_memory_with_them():
     problem = problems.least_squares(num_examples=32)
     mesh = Mesh(np.array(jax.devices()[:2]).reshape(1, 2), ("rows", "columns"))

@@ -200,10 +200,51 @@ def test_ctrl_c_ends_it_after_the_block_with_what_is_done(monkeypatch):
     np.testing.assert_array_equal(rest.params, fit().params)
 
 
+def test_a_block_in_which_nothing_counts_makes_no_step():
+    weights = np.r_[np.ones(16), np.zeros(16), np.ones(18)]
+    for seed in range(3):
+        came = fit(weights=weights, key=jax.random.key(seed))
+        assert np.isfinite(came.history.loss).all()
+
+
+def test_what_a_loader_raises_loses_nothing():
+    def loader(epoch):
+        yield DATA
+        if epoch == 2:
+            raise RuntimeError("a worker died")
+
+    with pytest.raises(jgd.StreamError, match="RuntimeError: a worker died") as caught:
+        fit(jgd.blocks.iterate(loader))
+    assert caught.value.fit.epochs == 2
+
+
+def test_a_loader_that_has_become_shorter_is_told_of():
+    batches = [DATA, DATA, DATA]
+    options = {"rule": jgd.adam(0.05), "batch_size": 8, "key": KEY, "epochs": 1}
+    parts = list(stream(OBJECTIVE, PROBLEM.params, jgd.blocks.iterate(batches), **options))
+    with pytest.raises(ValueError, match="blocks end before block 2 of epoch 0"):
+        fit(jgd.blocks.iterate(batches[:2]), state=parts[2].state)
+
+
+def test_labels_of_every_block_are_looked_at():
+    objective = jgd.objective(lambda p, e: jgd.losses.logistic(e["x"] @ p, e["y"]))
+    labels = np.where(np.arange(50) < 40, 0, 2)
+    blocks = jgd.blocks.arrays({**DATA, "y": labels}, rows=16)
+    with pytest.raises(jgd.StreamError, match="labels run from"):
+        fit(blocks, objective, shuffle=False)
+
+
 def test_a_block_of_another_width_is_named():
     batches = [DATA, {"x": DATA["x"][:, :3], "y": DATA["y"]}]
     with pytest.raises(jgd.StreamError, match=r"block 1\['x'\] has rows of float32\[3\]"):
         fit(jgd.blocks.iterate(batches))
+
+
+@pytest.mark.two_devices
+def test_blocks_that_do_not_divide_among_devices_are_refused():
+    mesh = jax.make_mesh((2,), ("rows",), devices=jax.devices()[:2])
+    with pytest.raises(ValueError, match=r"blocks have 15 rows each, which do not divide among the 2"):
+        fit(jgd.blocks.arrays(DATA, rows=15), mesh=mesh)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +266,8 @@ def test_a_block_of_another_width_is_named():
         ({"state": descend().state}, r"state is State"),
         ({"state": fit(batch_size=None).state}, r"state is of a batch descent"),
         ({"mesh": 3}, r"mesh is 3"),
+        ({"weights": np.zeros(50)}, r"weights are all 0"),
+        ({"weights": np.full(50, "1")}, r"weights have dtype"),
         ({"objective": PROBLEM.loss}, r"objective is"),
     ],
 )

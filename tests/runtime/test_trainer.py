@@ -202,8 +202,20 @@ def test_a_fit_that_has_ended_stays_ended(tmp_path):
     fit = train_cases.train("memory", tmp_path, **options)
     assert fit.status == jgd.Status.STALLED
     assert fit.epochs < 50
-    again = train_cases.train("memory", tmp_path, **options)
+    with pytest.warns(UserWarning, match="has ended after .* as STALLED"):
+        again = train_cases.train("memory", tmp_path, **options)
     assert_same(again, fit)
+
+
+def params_themselves(params, validation):
+    return params
+
+
+def test_an_evaluation_may_be_an_array():
+    told = []
+    options = {"evaluate": params_themselves, "validation": train_cases.data(), "epochs": 2}
+    fit = train_cases.train("memory", None, log=lambda epoch, record: told.append(record), **options)
+    assert told[1]["w"] == np.asarray(fit.history.evaluation["w"][1], float).tolist()
 
 
 def test_a_bad_row_is_named_what_was_done_is_saved_and_it_goes_on_when_mended(tmp_path):
@@ -233,6 +245,8 @@ def test_another_training_is_refused(tmp_path):
     for options, part in (
         ({"batch_size": 4}, "batch_size"),
         ({"rule": jgd.sgd(0.1)}, "rule"),
+        ({"key": jax.random.key(7)}, "key"),
+        ({"weights": np.ones(train_cases.NUM_EXAMPLES)}, "weights"),
         ({"stop": jgd.stop.plateau(3)}, "stop"),
     ):
         with pytest.raises(ValueError, match=f"{part} is .* in the checkpoint"):
@@ -253,6 +267,8 @@ def test_another_training_is_refused(tmp_path):
         ({"keep": 0, "directory": "here"}, "keep is 0"),
         ({"directory": __file__}, "directory is .*test_trainer.py"),
         ({"state": 3}, "state is given"),
+        ({"directory": ""}, "directory is ''"),
+        ({"save_every": [1, 2]}, "save_every is"),
         ({"log": 3}, "log is 3"),
     ],
 )
