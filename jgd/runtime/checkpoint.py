@@ -35,6 +35,7 @@ from jgd.tree import is_whole
 FORMAT = 1  # of what is written
 LARGEST = 2**31 - 1  # number that the processes tell each other
 PIECE = 2**24  # bytes; several are written and read at once
+PARTS = {"_CHECKPOINT_METADATA", "about", "arrays"}  # of which a checkpoint has some, even damaged
 UNFINISHED = "*.orbax-checkpoint-tmp*"  # folders that have no name of their own yet
 
 
@@ -117,6 +118,7 @@ def open_checkpoints(directory, keep: int = 3) -> Checkpoints:
             f"directory is {str(folder)!r}, but a folder that can be written is wanted "
             f"({_reason(error)}). Give another."
         ) from error
+    _check_contents(folder)
     _remove_unfinished(folder)
     return Checkpoints(folder, _manager(folder, int(keep)), set())
 
@@ -202,6 +204,18 @@ def close(checkpoints: Checkpoints) -> None:
     if checkpoints.manager is not None:
         _or_warn(checkpoints, checkpoints.manager.close)
         _remove_unfinished(checkpoints.directory)
+
+
+def _check_contents(folder: Path) -> None:
+    """ValueError where a folder looks like a checkpoint and is none: it would be removed in time."""
+    for path in folder.glob("*"):
+        if path.name.isdecimal() and path.is_dir():
+            names = {inner.name for inner in path.iterdir()}
+            if names and not names & PARTS:
+                raise ValueError(
+                    f"directory is {str(folder)!r}, but it holds {path.name}, which is no checkpoint "
+                    "and would be taken for one. Give a directory of its own."
+                )
 
 
 def _orbax() -> Any:

@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -180,11 +182,40 @@ def _saver(directory, keep, every, structure: dict[str, str]) -> Iterator[_Saver
     if directory is None:
         yield None
         return
+    lock = _lock(directory)
     checkpoints = open_checkpoints(directory, keep)
     try:
         yield _Saver(checkpoints, structure, float(every), at=perf_counter())
     finally:
         close(checkpoints)
+        if lock is not None:
+            lock.close()
+
+
+def _lock(directory: Any) -> Any:
+    """A file of the directory, locked; the system unlocks it when the process ends, however it does.
+
+    None where there is nothing to lock: in all processes but the first, where the directory cannot be
+    written, which is told of later, and where the system or the disk knows no locks.
+    """
+    if jax.process_index() > 0 or not isinstance(directory, str | os.PathLike) or not str(directory):
+        return None
+    lock = None
+    try:
+        import fcntl
+
+        folder = Path(directory).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"directory is {str(directory)!r}, but another training is at work there. Give each one "
+            "of its own; several processes of one training begin with jax.distributed.initialize()."
+        ) from error
+    except (ImportError, OSError):
+        pass
+    return lock
 
 
 def _begun(make: Callable, saver: _Saver | None) -> tuple[Generator, list[Fit]]:

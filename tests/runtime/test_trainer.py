@@ -240,6 +240,23 @@ def test_a_bad_row_is_named_what_was_done_is_saved_and_it_goes_on_when_mended(tm
     assert np.isfinite(fit.history.loss).all()
 
 
+def test_a_directory_in_use_and_one_of_something_else_are_refused(tmp_path):
+    refused = []
+
+    def again(epoch, record):
+        with pytest.raises(ValueError, match="another training is at work there") as caught:
+            train_cases.train("memory", tmp_path)
+        refused.append(caught)
+
+    train_cases.train("memory", tmp_path, epochs=1, log=again)
+    assert len(refused) == 1
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "photo.jpg").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="it holds 2024, which is no checkpoint"):
+        train_cases.train("memory", tmp_path)
+    assert (tmp_path / "2024" / "photo.jpg").read_bytes() == b"mine"
+
+
 def test_another_training_is_refused(tmp_path):
     train_cases.train("memory", tmp_path, epochs=2)
     for options, part in (
