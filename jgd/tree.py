@@ -82,6 +82,12 @@ def on_automatic_axes(x: jax.Array) -> jax.Array:
     return jax.device_put(x, NamedSharding(mesh, sharding.spec, memory_kind=sharding.memory_kind))
 
 
+def is_cut(x: Any) -> bool:
+    """Whether the array is cut over devices, each of which holds a part."""
+    sharding = None if isinstance(x, jax.core.Tracer) else getattr(x, "sharding", None)
+    return isinstance(sharding, NamedSharding) and not sharding.is_fully_replicated
+
+
 def all_finite(tree: Any) -> jax.Array:
     """Whether every number of `tree` is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)] or [True]))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jgd.descent.checks import Arguments, check_state
 from jgd.descent.epoch import Record, State, end_epoch, pass_over_batches
 from jgd.descent.start import cut_of, first_state, say_that_it_was_projected
-from jgd.descent.step import Position, move, proximal_gradient, smooth_gradient
+from jgd.descent.step import Position, gradient_norm, move
 from jgd.objectives.labels import check_targets
 from jgd.objectives.objective import penalty_value
 from jgd.objectives.sums import at_least_one, loss_and_gradient_sums, loss_dtype, mean_like, wide
@@ -87,7 +87,7 @@ def through_block(arguments, state, rows, weights, number, *, batch_size, layout
     )
     num_rows = jax.tree.leaves(rows)[0].shape[0]
     num = num_rows if weights is None else jnp.sum(weights != 0)
-    position, grads, gradient_norm = before.position, before.grads, before.gradient_norm
+    position, grads, slope = before.position, before.grads, before.gradient_norm
     if batch_size is None:
         total, added, _ = loss_and_gradient_sums(
             objective.loss, state.params, rows, weights, layout=layout
@@ -95,23 +95,18 @@ def through_block(arguments, state, rows, weights, number, *, batch_size, layout
         grads = jax.tree.map(jnp.add, grads, added)
     else:
         position, total, mean_grads = pass_over_batches(arguments, shuffle, key, epoch, before.position)
-        slope = _gradient_norm(objective, state.params, mean_grads)
-        gradient_norm = jnp.where(before.blocks == 0, slope, gradient_norm)
+        slope_here = gradient_norm(objective, state.params, mean_grads)
+        slope = jnp.where(before.blocks == 0, slope_here, slope)
     after = Passed(
         position=position,
         total=before.total + total,
         num=before.num + num,
         grads=grads,
-        gradient_norm=gradient_norm,
+        gradient_norm=slope,
         finite=before.finite & all_finite((total, position.params, grads)),
         blocks=before.blocks + 1,
     )
     return select(after.finite, after, before._replace(finite=after.finite, blocks=after.blocks))
-
-
-def _gradient_norm(objective, params, mean_grads) -> jax.Array:
-    grads = smooth_gradient(objective, params, mean_grads)
-    return norm(proximal_gradient(objective, params, grads))
 
 
 @jax.jit
@@ -119,18 +114,18 @@ def end_blocks(arguments: Arguments, before: StreamState) -> tuple[StreamState, 
     """The state after an epoch all of whose blocks have passed, and the record of it."""
     objective, rule, passed = arguments.objective, arguments.rule, before.passed
     start = State(*before[:-1])
-    position, gradient_norm = passed.position, passed.gradient_norm
+    position, slope = passed.position, passed.gradient_norm
     mean_loss = passed.total / at_least_one(passed.num)
     if passed.grads is not None:
         mean_grads = mean_like(passed.grads, passed.num, start.params)
         position = move(objective, rule, position, mean_loss, mean_grads, _no_loss_at)
         position = select(passed.num > 0, position, passed.position)
-        gradient_norm = _gradient_norm(objective, start.params, mean_grads)
+        slope = gradient_norm(objective, start.params, mean_grads)
     loss = mean_loss + penalty_value(objective, start.params)
     # What diverges keeps the last finite params: of the last block that was.
     kept = start._replace(params=passed.position.params, rule_state=passed.position.rule_state)
     start = select(passed.finite, start, kept)
-    record = Record(jnp.where(passed.finite, loss, jnp.nan), gradient_norm, None, jnp.array(True))
+    record = Record(jnp.where(passed.finite, loss, jnp.nan), slope, None, jnp.array(True))
     state, record = end_epoch(arguments, start, position, record)
     return StreamState(**state._asdict(), passed=_nothing_passed(state, passed)), record
 
@@ -162,6 +157,7 @@ def _fresh(arguments: Arguments, *, is_batch: bool, cut) -> tuple[StreamState, j
 
 def begin_blocks(arguments: Arguments, state: Any, batch_size: int | None) -> StreamState:
     """The state to begin with: that of an earlier fit, checked, or a fresh one."""
+    check_targets(with_any_key(arguments.objective), arguments.params, arguments.data, arguments.weights)
     leaves = arguments._replace(layout=None, validation=None)
     start = functools.partial(_fresh, is_batch=batch_size is None, cut=cut_of(arguments.params))
     if state is not None:
@@ -173,7 +169,6 @@ def begin_blocks(arguments: Arguments, state: Any, batch_size: int | None) -> St
                 "with the batch_size of the earlier fit, or start from its params without state."
             )
         return state
-    check_targets(with_any_key(arguments.objective), arguments.params, arguments.data, arguments.weights)
     state, was_outside = start(leaves)
     say_that_it_was_projected(was_outside)
     return state

@@ -23,9 +23,8 @@ from jgd.descent.step import (
     batch_step,
     found_no_step,
     gathering_step,
+    gradient_norm,
     nothing_gathered,
-    proximal_gradient,
-    smooth_gradient,
     step_if,
 )
 from jgd.descent.verdict import ask
@@ -33,7 +32,7 @@ from jgd.objectives.duality import gap_at
 from jgd.objectives.objective import penalty_value
 from jgd.objectives.sums import loss_and_gradient_sums, loss_dtype, mean_like, wide
 from jgd.objectives.visits import with_keys
-from jgd.tree import all_finite, norm, select
+from jgd.tree import all_finite, select
 from jgd.xla import all_digits
 
 GRADIENT_SAMPLE = 256  # examples from which the gradient norm of an epoch is estimated
@@ -86,11 +85,11 @@ def run_epoch(arguments: Arguments, shuffle: bool, state: State) -> tuple[State,
     """The state after one epoch and the record of it. Where the fit has ended, neither moves."""
     objective, data = with_keys(arguments.objective, arguments.data, state.key, state.epoch)
     arguments = arguments._replace(objective=objective, data=data)
-    position, loss, gradient_norm = _pass(arguments, shuffle, state)
+    position, loss, slope = _pass(arguments, shuffle, state)
     gap = None
     if any(test.wants_gap for test in arguments.stop):
         gap = gap_at(arguments.objective, state.params, arguments.data, arguments.weights)
-    return end_epoch(arguments, state, position, Record(loss, gradient_norm, None, jnp.array(True), gap))
+    return end_epoch(arguments, state, position, Record(loss, slope, None, jnp.array(True), gap))
 
 
 def end_epoch(arguments: Arguments, state: State, position: Position, record: Record):
@@ -102,11 +101,11 @@ def end_epoch(arguments: Arguments, state: State, position: Position, record: Re
       position: after its steps.
       record: what was found on the way; the evaluation is made here.
     """
-    running, loss, gradient_norm = state.status == Status.EPOCHS_DONE, record.loss, record.gradient_norm
+    running, loss, slope = state.status == Status.EPOCHS_DONE, record.loss, record.gradient_norm
     record = record._replace(ran=running)
     memories, verdict = ask(arguments.stop, state.stop_state, record, state.params)
     # Finiteness comes first: a NaN answers False to every other question.
-    finite = all_finite((loss, gradient_norm, position.params))
+    finite = all_finite((loss, slope, position.params))
     status = jnp.where(finite, verdict, Status.DIVERGED)
     # A test for convergence speaks of the parameters that the epoch began with.
     moves = running & finite & (status != Status.CONVERGED)
@@ -151,10 +150,9 @@ def _pass(arguments: Arguments, shuffle: bool, state: State):
         position, total, mean_grads = pass_over_batches(
             arguments, shuffle, state.key, state.epoch, start
         )
-    grads = smooth_gradient(objective, state.params, mean_grads)
-    gradient_norm = norm(proximal_gradient(objective, state.params, grads))
     mean_loss = (total / count).astype(loss_dtype(objective.loss, state.params, data))
-    return position, mean_loss + penalty_value(objective, state.params), gradient_norm
+    slope = gradient_norm(objective, state.params, mean_grads)
+    return position, mean_loss + penalty_value(objective, state.params), slope
 
 
 def pass_over_batches(arguments: Arguments, shuffle: bool, key, epoch, start: Position):

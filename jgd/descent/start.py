@@ -16,15 +16,13 @@ from jgd.descent.epoch import State
 from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.objectives.objective import check_one_penalty
-from jgd.tree import Static, all_finite, select
+from jgd.tree import Static, all_finite, is_cut, select
 from jgd.xla import all_digits
 
 
 def cut_of(params: Any) -> tuple[NamedSharding | None, ...]:
     """How the params of a wide model are cut over devices, leaf by leaf; None where they are not."""
-    shardings = (None if isinstance(x, jax.core.Tracer) else x.sharding for x in jax.tree.leaves(params))
-    is_cut = lambda s: isinstance(s, NamedSharding) and not s.is_fully_replicated  # noqa: E731
-    return tuple(sharding if is_cut(sharding) else None for sharding in shardings)
+    return tuple(x.sharding if is_cut(x) else None for x in jax.tree.leaves(params))
 
 
 def _cut_alike(rule, rule_state: Any, params: Any, cut: tuple) -> Any:

@@ -20,7 +20,7 @@ from jgd.objectives.sums import (
     mean_like,
     wide,
 )
-from jgd.tree import select
+from jgd.tree import norm, select
 
 
 class Position(NamedTuple):
@@ -62,6 +62,11 @@ def proximal_gradient(objective: Objective, params: Any, smooth_grads: Any) -> A
         return smooth_grads
     target = objective.penalty.prox(jax.tree.map(jnp.subtract, params, smooth_grads), 1.0)
     return jax.tree.map(jnp.subtract, params, target)
+
+
+def gradient_norm(objective: Objective, params: Any, loss_grads: Any) -> jax.Array:
+    """Norm of what is 0 at a minimum, given the gradient of the mean loss."""
+    return norm(proximal_gradient(objective, params, smooth_gradient(objective, params, loss_grads)))
 
 
 def move(

@@ -8,6 +8,8 @@ import numpy as np
 
 from jgd.tree import is_known, is_whole, on_automatic_axes
 
+PIECE = 2**20  # weights that are looked at at once
+
 
 def check_data(data: Any, name: str = "data") -> int:
     """N, the length of the leading axis that all arrays of `data` share; ValueError where not."""
@@ -46,6 +48,12 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
     """The weights as floats [N], or None; ValueError where they do not fit or are all 0."""
     if weights is None:
         return None
+    check_weights(weights, num_examples)
+    return on_automatic_axes(jnp.asarray(weights, float))
+
+
+def check_weights(weights: Any, num_examples: int) -> None:
+    """ValueError unless they are real numbers [N], not all 0; a memory map is looked at in pieces."""
     if np.shape(weights) != (num_examples,):
         raise ValueError(
             f"weights have shape {np.shape(weights)} and data has {num_examples} examples, but one "
@@ -56,12 +64,15 @@ def checked_weights(weights: Any, num_examples: int) -> jax.Array | None:
         raise ValueError(
             f"weights have dtype {dtype}, but real numbers are wanted, one for each example."
         )
-    if is_known(weights) and not np.any(np.asarray(weights) != 0):
+    if is_known(weights) and not _any_counts(np.asarray(weights)):
         raise ValueError(
             f"weights are all 0 for the {num_examples} examples of data, so that no example counts. "
             "Give at least one a weight other than 0."
         )
-    return on_automatic_axes(jnp.asarray(weights, float))
+
+
+def _any_counts(weights: np.ndarray) -> bool:
+    return any(np.any(weights[i : i + PIECE] != 0) for i in range(0, len(weights), PIECE))
 
 
 def check_block(block: Any) -> None:

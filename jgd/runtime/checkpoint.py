@@ -30,6 +30,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jgd.runtime.packing import leaves_of, packed_of, spec_of, unpacked
+from jgd.runtime.processes import said_by_all
 from jgd.tree import is_whole
 
 FORMAT = 1  # of what is written
@@ -370,7 +371,7 @@ def _read(folder: Path, like: Any, about: dict) -> tuple[tuple[dict, np.ndarray]
             f"{folder} is of another training: {difference}. Go on with what it was made with, or give "
             "another directory to start anew."
         )
-    if jax.process_count() > 1 and not np.all(multihost_utils.process_allgather(found is not None)):
+    if not said_by_all(found is not None).all():
         found = None
     return found, reason
 

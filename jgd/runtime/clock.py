@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -114,9 +114,11 @@ def _longest(epoch: float, seconds: float, epochs: int, compiling: float) -> int
     return 4 ** max(math.floor(math.log(max(most, 1), 4)), 0)
 
 
-def checked_seconds(seconds: Any) -> float:
-    """The seconds; ValueError unless they are one number > 0."""
-    number = require_number("seconds", seconds, lambda s: s > 0, "a number > 0")
+def checked_seconds(
+    seconds: Any, name: str = "seconds", is_right: Callable = lambda s: s > 0, wanted: str = "number > 0"
+) -> float:
+    """The seconds; ValueError unless they are one number, and a right one."""
+    number = require_number(name, seconds, is_right, f"a {wanted}")
     if number.ndim:
-        raise ValueError(f"seconds is {seconds!r}, but one number > 0 is wanted.")
+        raise ValueError(f"{name} is {seconds!r}, but one {wanted} is wanted.")
     return float(number)

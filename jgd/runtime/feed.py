@@ -110,11 +110,10 @@ def _result(coming: Future) -> Any:
 
 def numbers_in_order(source: Blocks, key, epoch: int) -> np.ndarray:
     """The numbers of all blocks, in the order of an epoch."""
-    num_blocks = -(-source.num_rows // source.rows)
     if key is None:
-        return np.arange(num_blocks)
+        return np.arange(source.num_blocks)
     key = jax.random.fold_in(key, OF_BLOCKS)
-    return np.asarray(jax.jit(order, static_argnums=2)(key, epoch, num_blocks))
+    return np.asarray(jax.jit(order, static_argnums=2)(key, epoch, source.num_blocks))
 
 
 def _in_order(source: Blocks, numbers: np.ndarray, weights, rows_of) -> Iterator[Read]:

@@ -1,14 +1,15 @@
 """Rows laid over devices, of one process or of many."""
 
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgd.objectives.checks import check_data, checked_weights
+from jgd.objectives.rows import Layout
+from jgd.runtime.processes import first_of, said_by_all
 from jgd.wording import count
 
 REFUSED = -1  # in the place of the number of rows: the process has refused its data
@@ -96,21 +97,19 @@ def _in_agreement(data: Any, weights: Any) -> tuple[list[int], jax.Array | None]
         weights = checked_weights(weights, own)
     except ValueError as refusal:
         own, error = REFUSED, refusal
-    everywhere = [own]
-    if jax.process_count() > 1:
-        said = np.array([own, 0 if error else _kind(data)])
-        everywhere, kinds = np.asarray(multihost_utils.process_allgather(said)).T.tolist()
-        other = next((i for i, kind in enumerate(kinds) if kind != kinds[0]), None)
-        if REFUSED not in everywhere and other is not None:
-            error = ValueError(
-                f"process {other} has data of another structure, width or dtype than process 0, but all "
-                f"want the same. Here (process {jax.process_index()}) they are {_described(data)}."
-            )
+    everywhere, kinds = said_by_all(own, 0 if error else _kind(data)).T
+    other = first_of(kinds != kinds[0])
+    if REFUSED not in everywhere and other is not None:
+        error = ValueError(
+            f"process {other} has data of another structure, width or dtype than process 0, but all "
+            f"want the same. Here (process {jax.process_index()}) they are {_described(data)}."
+        )
     if error is not None:
         raise error
-    if REFUSED in everywhere:
-        raise ValueError(f"process {everywhere.index(REFUSED)} has refused its data; it says why.")
-    return everywhere, weights
+    refused = first_of(everywhere == REFUSED)
+    if refused is not None:
+        raise ValueError(f"process {refused} has refused its data; it says why.")
+    return everywhere.tolist(), weights
 
 
 def _described(data: Any) -> str:
@@ -131,8 +130,8 @@ def _own_parts(sharding: NamedSharding) -> int:
 
 def parts_of(sharding: NamedSharding) -> int:
     """Into how many parts rows are cut, of all processes together."""
-    axis: Any = sharding.spec[0]
-    return sharding.mesh.shape[axis]
+    mesh, axis = cast(Mesh, sharding.mesh), cast(str, sharding.spec[0])
+    return Layout(mesh, axis).shards
 
 
 def _refuse(num_rows: list[int], parts: int) -> None:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 
 from jgd.descent.by_blocks import StreamState, begin_blocks, end_blocks, through_block
 from jgd.descent.checks import Arguments, check_epochs, checked_arguments, checked_key
@@ -23,6 +22,7 @@ from jgd.descent.loop import Fit, History
 from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
+from jgd.objectives.checks import check_weights
 from jgd.objectives.labels import check_targets
 from jgd.objectives.rows import row_layout
 from jgd.objectives.visits import with_any_key
@@ -30,9 +30,9 @@ from jgd.runtime.blocks import Blocks, Iterated, find_bad
 from jgd.runtime.chunks import collected, whole
 from jgd.runtime.feed import Block, blocks_of_epoch, rows_at_hand, shapes_of
 from jgd.runtime.mesh import parts_of, row_sharding
+from jgd.runtime.processes import first_of, said_by_all
 from jgd.tree import is_whole
 
-PIECE = 2**20  # weights that are looked at at once
 INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
 
 
@@ -170,14 +170,12 @@ def stream(
     )._replace(key=key, weights=first.weights)
     _check_stop(arguments, batch_size)
     state = begin_blocks(arguments, state, batch_size)
-    course = Course(
-        arguments._replace(data=None, weights=None, layout=None),
-        None if batch_size is None else int(batch_size),
-        bool(shuffle),
-    )
+    shared = arguments._replace(data=None, weights=None, layout=None)
+    size = None if batch_size is None else int(batch_size)
+    course = Course(shared, size, bool(shuffle), _no_records(shared, state))
     like, coming = shapes_of(first.rows), itertools.chain([first], coming)
     del first  # a block is large
-    yield _fit(course, state, _no_records(course, state))
+    yield _fit(course, state, course.none)
     for _ in range(int(epochs)):
         state = yield from _epoch(course, state, coming)
         if state.status != Status.EPOCHS_DONE:
@@ -192,42 +190,45 @@ class Course(NamedTuple):
       arguments: of the descent, without data.
       batch_size: an int, or None: all blocks make one step.
       shuffle: whether the rows of a block come in an order of their own.
+      none: the record of no epochs.
     """
 
     arguments: Arguments
     batch_size: int | None
     shuffle: bool
+    none: Any
 
 
 def _epoch(
     course: Course, state: StreamState, coming: Iterator[Block]
 ) -> Generator[Fit, None, StreamState]:
     """One epoch, or the rest of it; the state after it."""
-    arguments, none, block = course.arguments, _no_records(course, state), None
+    arguments, block = course.arguments, None
     try:
         for next_block in coming:
             if block is not None:
                 if not state.passed.finite:  # waits for the block, so that no more than two are at hand
                     break
-                yield _fit(course, state, none)
+                yield _fit(course, state, course.none)
+                if state.epoch == 0:
+                    loss = with_any_key(arguments.objective)
+                    check_targets(loss, state.params, next_block.rows, next_block.weights)
             block = next_block
-            if state.epoch == 0:
-                check_targets(with_any_key(arguments.objective), state.params, block.rows, block.weights)
             state = _after(course, state, block)
     except (ValueError, OSError) as error:
-        raise StreamError(str(error), _fit(course, state, none)) from error
+        raise StreamError(str(error), _fit(course, state, course.none)) from error
     if not state.passed.finite:
         # The place before the block, to which the descent comes back when its rows have been mended.
         passed = state.passed._replace(finite=jnp.array(True), blocks=state.passed.blocks - 1)
-        _check_rows(block, _fit(course, state._replace(passed=passed), none))
-    state, record = end_blocks(course.arguments, state)
+        _check_rows(block, _fit(course, state._replace(passed=passed), course.none))
+    state, record = end_blocks(arguments, state)
     yield _fit(course, state, jax.tree.map(lambda x: x[None], record))
     return state
 
 
-def _no_records(course: Course, state: StreamState) -> Any:
+def _no_records(arguments: Arguments, state: StreamState) -> Any:
     """Of no epochs."""
-    shapes = jax.eval_shape(end_blocks, course.arguments, state)[1]
+    shapes = jax.eval_shape(end_blocks, arguments, state)[1]
     return jax.tree.map(lambda x: np.zeros((0, *x.shape), x.dtype), shapes)
 
 
@@ -287,28 +288,18 @@ def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
             "rule is a method for convex problems, which wants all rows at hand, but blocks come one by "
             "one. Take a rule, such as jgd.sgd(0.1) or jgd.adam(1e-3)."
         )
-    if weights is not None and isinstance(blocks, Blocks) and np.shape(weights) == (blocks.num_rows,):
-        _check_weights(weights)
-    elif weights is not None:
-        raise ValueError(
-            f"weights have shape {np.shape(weights)}, but one for each row of jgd.blocks is wanted, in "
-            "their order; batches of a loader have none, so put them into the loss there."
-        )
+    if weights is not None:
+        if isinstance(blocks, Iterated):
+            raise ValueError(
+                f"weights have shape {np.shape(weights)}, but batches of a loader have none. Let the loader "
+                "give them, and put them into the loss."
+            )
+        check_weights(weights, blocks.num_rows)
     if evaluate is not None and validation is None:
         raise ValueError(
             "validation is None, but evaluate wants data that are at hand: pass validation=data held "
             "out."
         )
-
-
-def _check_weights(weights: Any) -> None:
-    """ValueError unless they are real numbers, not all 0; a memory map is looked at in pieces."""
-    dtype = getattr(weights, "dtype", None) or np.asarray(weights).dtype
-    if dtype.kind in "OUSMmc":
-        raise ValueError(f"weights have dtype {dtype}, but real numbers are wanted, one for each row.")
-    pieces = (weights[i : i + PIECE] for i in range(0, len(weights), PIECE))
-    if not any(np.any(np.asarray(piece) != 0) for piece in pieces):
-        raise ValueError("weights are all 0, so that no row counts. Give one at least another weight.")
 
 
 def _check_parts(blocks: Any, rows_of: Any) -> None:
@@ -332,15 +323,12 @@ def _of_all_processes(coming: Iterator[Block]) -> Iterator[Block]:
             block = next(coming, None)
         except ValueError as failure:
             error = failure
-        if jax.process_count() > 1:
-            said = np.array([error is not None, block is None])
-            failed, ended = np.asarray(multihost_utils.process_allgather(said)).T
-            if error is None and failed.any():
-                error = ValueError(f"process {int(np.argmax(failed))} could not read; it says why")
-            elif error is None and ended.any() and not ended.all():
-                error = ValueError(f"process {int(np.argmax(ended))} has fewer batches than the others")
-        if error is not None:
-            raise error
+        failures, ends = said_by_all(error is not None, block is None).T
+        failed, ended = first_of(failures), first_of(ends)
+        if failed is not None:
+            raise error or ValueError(f"process {failed} could not read; it says why")
+        if ended is not None and not ends.all():
+            raise ValueError(f"process {ended} has fewer batches than the others")
         if block is None:
             return
         yield block
@@ -365,11 +353,9 @@ def _check_rows(block: Any, fit: Fit) -> None:
     if found is not None:
         row = block.place(int(counted[found[1]]))
         place = f"{row} holds NaN or infinity, in data{found[0]}"
-    if jax.process_count() > 1:
-        everywhere = multihost_utils.process_allgather(np.array(bool(place)))
-        if not place and everywhere.any():
-            place = f"process {int(np.argmax(everywhere))} has read NaN or infinity, and says where"
-    if place:
+    other = first_of(said_by_all(bool(place))[:, 0])
+    if other is not None:
+        place = place or f"process {other} has read NaN or infinity, and says where"
         raise StreamError(
             f"{place}, and so the loss is none. Mend the row, or leave it out by a weight of 0. The fit "
             "so far is in the .fit of this error.",

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
 from jgd.descent.checks import check_epochs
 from jgd.descent.loop import Fit, descend
@@ -25,10 +24,11 @@ from jgd.runtime.blocks import Blocks, Iterated
 from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save
 from jgd.runtime.chunks import any_runs, chunks, collected, whole
 from jgd.runtime.clock import checked_seconds
+from jgd.runtime.processes import first_of, said_by_all
 from jgd.runtime.progress import bar
 from jgd.runtime.stream import StreamError, StreamState, stream
 from jgd.runtime.structure import structure_of
-from jgd.tree import is_whole, require_number
+from jgd.tree import is_whole
 from jgd.tuning.rounds import joined
 
 LOOKS = 100  # at a training in memory, where the length of a chunk is left open
@@ -310,7 +310,7 @@ def _words_of_key(key: Any) -> str:
 def _done(fit: Fit, data: Any) -> float:
     """Epochs, and the part of the running one."""
     if isinstance(fit.state, StreamState) and isinstance(data, Blocks):
-        return int(fit.state.epoch) + int(fit.state.passed.blocks) / -(-data.num_rows // data.rows)
+        return int(fit.state.epoch) + int(fit.state.passed.blocks) / data.num_blocks
     return int(fit.state.epoch)
 
 
@@ -353,18 +353,14 @@ def _in_agreement(
 ) -> tuple[bool, bool]:
     """Whether to save and whether to end, in all processes alike: a signal to one is for all of them."""
     is_due = saver is not None and perf_counter() - saver.at >= saver.every
-    if jax.process_count() > 1:
-        said = np.array([is_due, is_over, max(asked, default=0), error is not None])
-        everywhere = np.asarray(multihost_utils.process_allgather(said))
-        is_due, is_over = bool(everywhere[0, 0]), bool(everywhere[:, 1].any())
-        asked[:] = [int(number) for number in everywhere[:, 2] if number][:1]
-        if error is None and everywhere[:, 3].any():
-            error = RuntimeError(
-                f"the log of process {int(np.argmax(everywhere[:, 3]))} failed; it says how"
-            )
-    if error is not None:
-        raise error
-    return is_due, is_over or bool(asked)
+    said = said_by_all(is_due, is_over, max(asked, default=0), error is not None)
+    dues, overs, signals, failures = said.T
+    # Added alone: a signal may come at this very moment.
+    asked.extend(int(number) for number in signals if number and number not in asked)
+    failed = first_of(failures)
+    if failed is not None:
+        raise error or RuntimeError(f"the log of process {failed} failed; it says how")
+    return bool(dues[0]), bool(overs.any() or asked)
 
 
 @contextlib.contextmanager
@@ -413,8 +409,7 @@ def _say_how_to_go_on(error: Exception, saver: _Saver | None) -> None:
 def _check(data, epochs, save_every, chunk, log, options: dict) -> None:
     is_stream = isinstance(data, Blocks | Iterated)
     check_epochs(epochs)
-    if np.ndim(save_every):
-        raise ValueError(f"save_every is {save_every!r}, but one number of seconds >= 0 is wanted.")
+    checked_seconds(save_every, "save_every", lambda s: s >= 0, "number of seconds >= 0")
     if chunk is not None and is_stream:
         raise ValueError("chunk is given, but of blocks each one is a part. Leave it out.")
     if "mesh" in options and not is_stream:
@@ -422,7 +417,6 @@ def _check(data, epochs, save_every, chunk, log, options: dict) -> None:
             "mesh is given, but data in memory are laid out before: data, _ = jgd.shard_rows(data, "
             "mesh)."
         )
-    require_number("save_every", save_every, lambda s: s >= 0, "a number of seconds >= 0")
     if chunk is not None and not (is_whole(chunk) and chunk >= 1):
         raise ValueError(
             f"chunk is {chunk!r}, but a number of epochs >= 1, as an int, or None is wanted."

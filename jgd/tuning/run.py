@@ -20,7 +20,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jgd.descent.loop import Fit
 from jgd.program import WANTS_A_VALUE, Program, trace
-from jgd.tree import is_whole
+from jgd.tree import is_cut, is_whole
 
 CACHE_BYTES = 2**20  # params and memory of the rules of the lanes of a core: beyond, its caches spill
 LARGE_LANE_BYTES = 2**19  # of one lane: side by side with others it is slower than alone
@@ -154,19 +154,13 @@ def on_all_devices(tree: Any, mesh: Mesh) -> Any:
     on_cpu = all(device.platform == "cpu" for device in mesh.devices.flat)
 
     def place(x):
-        if _is_laid(x):
+        if is_cut(x):  # by its rows; lanes are not, between two programs
             _check_rows_have_an_axis(x, mesh)
             return x
         is_plain = isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
         return jax.device_put(np.asarray(x) if on_cpu and is_plain else x, everywhere)
 
     return jax.tree.map(place, tree)
-
-
-def _is_laid(x: Any) -> bool:
-    """Whether its rows lie on several devices; those of lanes do not, between two programs."""
-    sharding = getattr(x, "sharding", None)
-    return isinstance(sharding, NamedSharding) and not sharding.is_fully_replicated
 
 
 def _check_rows_have_an_axis(x: Any, mesh: Mesh) -> None:

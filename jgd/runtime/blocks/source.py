@@ -25,6 +25,11 @@ class Blocks(NamedTuple):
     read: Callable[[int, int], Any]
     place: Callable[[int], str]
 
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks there are."""
+        return -(-self.num_rows // self.rows)
+
 
 def usual_rows(row_bytes: int) -> int:
     """As many as make a block of 16 MiB, a number that divides among devices and into batches."""
