@@ -291,8 +291,8 @@ def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
     if weights is not None:
         if isinstance(blocks, Iterated):
             raise ValueError(
-                f"weights have shape {np.shape(weights)}, but batches of a loader have none. Let the loader "
-                "give them, and put them into the loss."
+                f"weights have shape {np.shape(weights)}, but batches of a loader have none. Let the "
+                "loader give them, and put them into the loss."
             )
         check_weights(weights, blocks.num_rows)
     if evaluate is not None and validation is None:
