@@ -14,9 +14,7 @@ so no process waits for one that cannot write.
 
 import contextlib
 import json
-import logging
 import os
-import re
 import shutil
 import tempfile
 import warnings
@@ -30,10 +28,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jgd.runtime.packing import leaves_of, packed_of, spec_of, unpacked
-from jgd.runtime.processes import said_by_all
+from jgd.runtime.reading import FORMAT, checksum, orbax_module, read, reason_of, version
 from jgd.tree import is_whole
 
-FORMAT = 1  # of what is written
 LARGEST = 2**31 - 1  # number that the processes tell each other
 PIECE = 2**24  # bytes; several are written and read at once
 PARTS = {"_CHECKPOINT_METADATA", "about", "arrays"}  # of which a checkpoint has some, even damaged
@@ -75,10 +72,6 @@ class _Owned(np.ndarray):
         return self
 
 
-class _DamageError(Exception):
-    """A checkpoint cannot be read, or is not what was written."""
-
-
 def open_checkpoints(directory, keep: int = 3) -> Checkpoints:
     """Open a directory for the checkpoints of one training; it is made where there is none.
 
@@ -106,7 +99,7 @@ def open_checkpoints(directory, keep: int = 3) -> Checkpoints:
         raise ValueError(f"keep is {keep!r}, but a number of checkpoints, an int >= 1, is wanted.")
     if not isinstance(directory, str | os.PathLike) or not str(directory):
         raise ValueError(f"directory is {directory!r}, but a path is wanted.")
-    _orbax()
+    orbax_module()
     folder = Path(directory).expanduser().absolute()  # orbax takes no other
     if jax.process_index() > 0:
         return Checkpoints(folder, None, set())
@@ -117,7 +110,7 @@ def open_checkpoints(directory, keep: int = 3) -> Checkpoints:
     except OSError as error:
         raise ValueError(
             f"directory is {str(folder)!r}, but a folder that can be written is wanted "
-            f"({_reason(error)}). Give another."
+            f"({reason_of(error)}). Give another."
         ) from error
     _check_contents(folder)
     _remove_unfinished(folder)
@@ -144,13 +137,13 @@ def save(checkpoints: Checkpoints, number: int, tree: Any, about: dict) -> None:
     _check_number(checkpoints, number)
     leaves = leaves_of(tree)
     specs = [spec_of(path, leaf) for path, leaf in leaves]
-    content = _checked_json({"format": FORMAT, "jgd": _version(), "leaves": specs, "about": about})
+    content = _checked_json({"format": FORMAT, "jgd": version(), "leaves": specs, "about": about})
     wait(checkpoints)
     packed = packed_of(leaves)
     if checkpoints.manager is None:
         return
     _pad(packed)
-    content["crc32"] = [_checksum(content), zlib.crc32(packed)]
+    content["crc32"] = [checksum(content), zlib.crc32(packed)]
     _or_warn(checkpoints, lambda: _write(checkpoints, int(number), packed, content))
 
 
@@ -174,7 +167,7 @@ def newest(checkpoints: Checkpoints, like: Any, about: dict) -> Checkpoint | Non
     numbers, reason = _numbers(checkpoints.directory), ""
     for number in numbers:
         folder = checkpoints.directory / str(number)
-        found, reason = _read(folder, like, about)
+        found, reason = read(folder, like, about)
         if found is not None:
             content, packed = found
             return Checkpoint(number, unpacked(like, content["leaves"], packed), content["about"])
@@ -219,25 +212,8 @@ def _check_contents(folder: Path) -> None:
                 )
 
 
-def _orbax() -> Any:
-    try:
-        import orbax.checkpoint as orbax
-    except ImportError as error:
-        raise ImportError(
-            f"checkpoints want orbax ({error}). Install it: pip install 'jgd[checkpoint]'.",
-            name=error.name,
-        ) from error
-    # Of a failure our own warning tells; of all else there is nothing to be told.
-    logging.getLogger("absl").addFilter(_is_not_of_orbax)
-    return orbax
-
-
-def _is_not_of_orbax(record: logging.LogRecord) -> bool:
-    return f"{os.sep}orbax{os.sep}" not in record.pathname
-
-
 def _manager(folder: Path, keep: int) -> Any:
-    orbax = _orbax()
+    orbax = orbax_module()
     alone = orbax.options.MultiprocessingOptions(
         primary_host=0, active_processes={0}, barrier_sync_key_prefix="jgd"
     )
@@ -270,12 +246,12 @@ def _check_number(checkpoints: Checkpoints, number: Any) -> None:
 
 
 def _write(checkpoints: Checkpoints, number: int, packed: np.ndarray, content: dict) -> None:
-    args, manager = _orbax().args, checkpoints.manager
+    args, manager = orbax_module().args, checkpoints.manager
     _remove_unfinished(checkpoints.directory)
     for damaged in checkpoints.damaged.intersection(manager.all_steps()):
         manager.delete(damaged)
     checkpoints.damaged.clear()
-    piece = _orbax().SaveArgs(chunk_byte_size=packed.size // _num_pieces(packed))
+    piece = orbax_module().SaveArgs(chunk_byte_size=packed.size // _num_pieces(packed))
     arrays = args.PyTreeSave({"bytes": packed.view(_Owned)}, save_args={"bytes": piece})
     manager.save(number, args=args.Composite(arrays=arrays, about=args.JsonSave(content)), force=True)
 
@@ -302,8 +278,8 @@ def _or_warn(checkpoints: Checkpoints, do: Callable[[], Any]) -> None:
             manager.reload()  # else it would forget those that it could not remove
         there = max(set(manager.all_steps()) - checkpoints.damaged, default=None)
         warnings.warn(
-            f"a checkpoint could not be written to {directory} ({_reason(error)}). The newest whole one "
-            f"is {there}; the training goes on.",
+            f"a checkpoint could not be written to {directory} ({reason_of(error)}). The newest whole "
+            f"one is {there}; the training goes on.",
             stacklevel=4,
         )
 
@@ -311,21 +287,6 @@ def _or_warn(checkpoints: Checkpoints, do: Callable[[], Any]) -> None:
 def _remove_unfinished(directory: Path) -> None:
     for folder in directory.glob(UNFINISHED):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _reason(error: BaseException) -> str:
-    """What an error says, in one line that is not long."""
-    line = (str(error).strip().splitlines() or [""])[0]
-    line = re.sub(r" \[[\w ]+=.*", "", line)  # where in tensorstore it happened
-    if len(line) > 200:
-        line = f"{line[:60]} ... {line[-140:]}"  # the cause is at its end
-    return f"{type(error).__name__}: {line}"
-
-
-def _version() -> str:
-    import jgd
-
-    return jgd.__version__
 
 
 def _checked_json(content: dict) -> dict:
@@ -336,11 +297,6 @@ def _checked_json(content: dict) -> dict:
             f"about holds what JSON does not know ({error}), but dicts, lists, strings and numbers of "
             "Python are wanted. Arrays go into the tree."
         ) from error
-
-
-def _checksum(content: dict) -> int:
-    """Of what the caller gave."""
-    return zlib.crc32(json.dumps([content["leaves"], content["about"]]).encode())
 
 
 def _numbers(directory: Path) -> list[int]:
@@ -354,80 +310,3 @@ def _numbers(directory: Path) -> list[int]:
         return []
     own = np.resize(np.array(numbers or [0], np.int32), num)
     return np.asarray(multihost_utils.broadcast_one_to_all(own)).tolist()
-
-
-def _read(folder: Path, like: Any, about: dict) -> tuple[tuple[dict, np.ndarray] | None, str]:
-    """What it holds, or None and the reason; in all processes the same of the two."""
-    found, reason, difference = None, "another process could not read it", None
-    try:
-        content = _content(folder)
-        difference = _first_difference(content, like, about)
-        if difference is None:
-            found = content, _packed(folder, content)
-    except _DamageError as damage:
-        reason = str(damage)
-    if difference is not None:
-        raise ValueError(
-            f"{folder} is of another training: {difference}. Go on with what it was made with, or give "
-            "another directory to start anew."
-        )
-    if not said_by_all(found is not None).all():
-        found = None
-    return found, reason
-
-
-def _content(folder: Path) -> dict:
-    """What its JSON tells; ValueError where it is of another format."""
-    try:
-        content = json.loads((folder / "about" / "metadata").read_text())
-        its_format = content["format"]
-        is_whole_text = its_format != FORMAT or content["crc32"][0] == _checksum(content)
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise _DamageError(_reason(error)) from error
-    if not is_whole_text:
-        raise _DamageError("about/metadata is not what was written")
-    if its_format != FORMAT:
-        raise ValueError(
-            f"{folder} has format {its_format!r}, but this jgd ({_version()}) reads format {FORMAT}. "
-            f"Update jgd ({content.get('jgd')} wrote it), or give another directory to start anew."
-        )
-    return content
-
-
-def _first_difference(content: dict, like: Any, about: dict) -> str | None:
-    theirs, ours = content["about"].get("structure", {}), about.get("structure", {})
-    for part in {**ours, **theirs}:
-        there, here = theirs.get(part), ours.get(part)
-        if there != here:
-            return f"{part} is {there} in the checkpoint, {here} here"
-    leaves_there = {leaf["path"]: leaf for leaf in content["leaves"]}
-    leaves_here = {path: spec_of(path, leaf) for path, leaf in leaves_of(like)}
-    for path in {**leaves_here, **leaves_there}:
-        if path not in leaves_there:
-            return f"{path} is not in the checkpoint, but it is here"
-        if path not in leaves_here:
-            return f"{path} is in the checkpoint, but not here"
-        for what in ("shape", "dtype", "key"):
-            there, here = leaves_there[path].get(what), leaves_here[path].get(what)
-            if there != here:
-                return f"{path} has {what} {there} in the checkpoint, {here} here"
-    return None
-
-
-def _packed(folder: Path, content: dict) -> np.ndarray:
-    """The bytes of all leaves; _DamageError where they are not those that were written."""
-    orbax = _orbax()
-    from etils import epath  # comes with orbax, which takes no other path here
-
-    handler = orbax.PyTreeCheckpointHandler()
-    try:
-        packed = handler.restore(epath.Path(folder / "arrays"), args=orbax.args.PyTreeRestore())["bytes"]
-    except MemoryError:
-        raise
-    except Exception as error:  # orbax and tensorstore have many
-        raise _DamageError(_reason(error)) from error
-    finally:
-        handler.close()
-    if zlib.crc32(packed) != content["crc32"][1]:
-        raise _DamageError("its numbers are not those that were written")
-    return packed

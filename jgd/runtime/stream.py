@@ -19,19 +19,17 @@ from jgd.descent.by_blocks import StreamState, begin_blocks, end_blocks, through
 from jgd.descent.checks import Arguments, check_epochs, checked_arguments, checked_key
 from jgd.descent.epoch import Record
 from jgd.descent.loop import Fit, History
-from jgd.descent.method import Method
 from jgd.descent.status import Status
 from jgd.descent.verdict import returned_params
-from jgd.objectives.checks import check_weights
 from jgd.objectives.labels import check_targets
 from jgd.objectives.rows import row_layout
 from jgd.objectives.visits import with_any_key
-from jgd.runtime.blocks import Blocks, Iterated, find_bad
+from jgd.runtime.blocks import find_bad
 from jgd.runtime.chunks import collected, whole
 from jgd.runtime.feed import Block, blocks_of_epoch, rows_at_hand, shapes_of
-from jgd.runtime.mesh import parts_of, row_sharding
+from jgd.runtime.mesh import row_sharding
 from jgd.runtime.processes import first_of, said_by_all
-from jgd.tree import is_whole
+from jgd.runtime.stream_checks import check_options, check_parts, check_stop
 
 INTERRUPTED = "interrupted: the fit ran {} of {} epochs. It goes on from its state."
 
@@ -128,14 +126,14 @@ def stream(
     Yields:
       A `Fit` with the history of the epoch that has ended, or with an empty one.
     """
-    _check(blocks, batch_size, rule, weights, evaluate, validation)
+    check_options(blocks, batch_size, rule, weights, evaluate, validation)
     if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((objective, params, rule, key))):
         raise ValueError(
             "descend_stream is traced, but it reads while it runs: call it outside of jax.jit and "
             "jax.vmap."
         )
     rows_of = None if mesh is None else row_sharding(mesh)
-    _check_parts(blocks, rows_of)
+    check_parts(blocks, rows_of)
     in_order = bool(shuffle) and batch_size is not None
     if in_order or getattr(objective, "random", False):
         key = checked_key(key if getattr(state, "key", None) is None else state.key, in_order)
@@ -168,7 +166,7 @@ def stream(
         validation=validation,
         state=None,
     )._replace(key=key, weights=first.weights)
-    _check_stop(arguments, batch_size)
+    check_stop(arguments, batch_size)
     state = begin_blocks(arguments, state, batch_size)
     shared = arguments._replace(data=None, weights=None, layout=None)
     size = None if batch_size is None else int(batch_size)
@@ -267,54 +265,6 @@ def _place(state: Any) -> tuple[int, int]:
     return int(state.epoch), int(state.passed.blocks)
 
 
-def _check(blocks, batch_size, rule, weights, evaluate, validation) -> None:
-    if not isinstance(blocks, Blocks | Iterated):
-        raise ValueError(
-            f"blocks is {type(blocks).__name__}, but a source of blocks is wanted: jgd.blocks.npy, "
-            ".table, .arrays or .iterate. Data that fit in memory go to jgd.descend."
-        )
-    most = blocks.rows if isinstance(blocks, Blocks) else None
-    if batch_size is not None and not (is_whole(batch_size) and batch_size >= 1):
-        raise ValueError(
-            f"batch_size is {batch_size!r}, but an int >= 1 is wanted, or None for one step an epoch."
-        )
-    if batch_size is not None and most is not None and batch_size > most:
-        raise ValueError(
-            f"batch_size is {batch_size}, but a block has {most} rows, and a batch lies within one. "
-            "Make blocks longer: rows=... where they are made."
-        )
-    if isinstance(rule, Method):
-        raise ValueError(
-            "rule is a method for convex problems, which wants all rows at hand, but blocks come one by "
-            "one. Take a rule, such as jgd.sgd(0.1) or jgd.adam(1e-3)."
-        )
-    if weights is not None:
-        if isinstance(blocks, Iterated):
-            raise ValueError(
-                f"weights have shape {np.shape(weights)}, but batches of a loader have none. Let the "
-                "loader give them, and put them into the loss."
-            )
-        check_weights(weights, blocks.num_rows)
-    if evaluate is not None and validation is None:
-        raise ValueError(
-            "validation is None, but evaluate wants data that are at hand: pass validation=data held "
-            "out."
-        )
-
-
-def _check_parts(blocks: Any, rows_of: Any) -> None:
-    """ValueError where blocks do not divide among the devices; of the last one that is no matter."""
-    if rows_of is None or not isinstance(blocks, Blocks):
-        return
-    parts, rows = parts_of(rows_of), blocks.rows
-    if blocks.num_rows > rows and rows % parts:
-        even = max(rows // parts, 1) * parts
-        raise ValueError(
-            f"blocks have {rows} rows each, which do not divide among the {parts} parts of mesh. Make "
-            f"them with rows={even}, say."
-        )
-
-
 def _of_all_processes(coming: Iterator[Block]) -> Iterator[Block]:
     """The blocks; where one process cannot read its part, or has no more, ValueError in all of them."""
     while True:
@@ -332,16 +282,6 @@ def _of_all_processes(coming: Iterator[Block]) -> Iterator[Block]:
         if block is None:
             return
         yield block
-
-
-def _check_stop(arguments: Arguments, batch_size: int | None) -> None:
-    for test in arguments.stop:
-        if test.wants_gap or (test.wants_gradient and batch_size is not None):
-            raise ValueError(
-                "stop wants all rows at once, for the gradient or the gap at one point, but they come "
-                "block by block. Stop by jgd.stop.plateau(patience=10) or jgd.stop.validation, or in "
-                "batch descent by jgd.stop.gradient_norm."
-            )
 
 
 def _check_rows(block: Any, fit: Fit) -> None:

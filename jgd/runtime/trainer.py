@@ -1,15 +1,9 @@
 """A long training, driven from the host: a bar, a log, a clock, checkpoints, and signals that end it."""
 
 import contextlib
-import dataclasses
 import functools
-import os
-import signal
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,15 +15,16 @@ from jgd.descent.loop import Fit, descend
 from jgd.descent.status import Status
 from jgd.objectives.checks import check_data
 from jgd.runtime.blocks import Blocks, Iterated
-from jgd.runtime.checkpoint import Checkpoints, close, newest, open_checkpoints, save
+from jgd.runtime.checkpoint import newest
 from jgd.runtime.chunks import any_runs, chunks, collected, whole
 from jgd.runtime.clock import checked_seconds
 from jgd.runtime.processes import first_of, said_by_all
 from jgd.runtime.progress import bar
+from jgd.runtime.saver import Saver, opened, save_fits
+from jgd.runtime.signals import leave, signals
 from jgd.runtime.stream import StreamError, StreamState, stream
 from jgd.runtime.structure import structure_of
 from jgd.tree import is_whole
-from jgd.tuning.rounds import joined
 
 LOOKS = 100  # at a training in memory, where the length of a chunk is left open
 STRUCTURE = ("rule", "batch_size", "evaluate")  # of the options, beside the objective
@@ -105,10 +100,10 @@ def train(
     make = functools.partial(form, objective, params, data, epochs=int(epochs), chunk=chunk, **options)
     structure = _structure(objective, data, options)
     with contextlib.ExitStack() as stack:
-        saver = stack.enter_context(_saver(directory, keep, save_every, structure))
+        saver = stack.enter_context(opened(directory, keep, save_every, structure))
         parts, fits = _begun(make, saver)
         stack.callback(parts.close)
-        asked = stack.enter_context(_signals(with_sigterm=saver is not None))
+        asked = stack.enter_context(signals(with_sigterm=saver is not None))
         move = stack.enter_context(bar("train", int(epochs), show))
         move(_done(fits[-1], data), "")
 
@@ -122,17 +117,17 @@ def train(
             done += int(fit.epochs)
             is_due, is_over = _in_agreement(saver, perf_counter() >= end, asked, error)
             if is_due and saver is not None:
-                _save(saver, fits)
+                save_fits(saver, fits)
             return is_over
 
         failure = _driven(parts, fits, after, saver)
         if saver is not None and fits[-1].state is not saver.saved:
-            _save(saver, fits)
+            save_fits(saver, fits)
     fit = whole(fits, max(int(epochs), sum(len(f.history.loss) for f in fits)))
     if failure is not None:
         raise StreamError(str(failure), fit) from failure.__cause__
     if asked:
-        _leave(asked[0], fit, epochs, directory)
+        leave(asked[0], fit, epochs, directory)
     return fit
 
 
@@ -151,74 +146,12 @@ def _driven(parts: Iterator[Fit], fits: list[Fit], after: Callable, saver: Any) 
         raise
     except Exception:  # of a log, as a rule: what was done before it is worth keeping
         if saver is not None:
-            _save(saver, fits)
+            save_fits(saver, fits)
         raise
     return None
 
 
-@dataclasses.dataclass
-class _Saver:
-    """Where checkpoints go, and what has been saved.
-
-    Attributes:
-      checkpoints: an open directory.
-      structure: what must be the same where the training goes on.
-      every: seconds between two of them.
-      number: of the newest.
-      at: when that was, by `perf_counter`.
-      saved: the state in it.
-    """
-
-    checkpoints: Checkpoints
-    structure: dict[str, str]
-    every: float
-    number: int = 0
-    at: float = 0.0
-    saved: Any = None
-
-
-@contextlib.contextmanager
-def _saver(directory, keep, every, structure: dict[str, str]) -> Iterator[_Saver | None]:
-    if directory is None:
-        yield None
-        return
-    lock = _lock(directory)
-    checkpoints = open_checkpoints(directory, keep)
-    try:
-        yield _Saver(checkpoints, structure, float(every), at=perf_counter())
-    finally:
-        close(checkpoints)
-        if lock is not None:
-            lock.close()
-
-
-def _lock(directory: Any) -> Any:
-    """A file of the directory, locked; the system unlocks it when the process ends, however it does.
-
-    None where there is nothing to lock: in all processes but the first, where the directory cannot be
-    written, which is told of later, and where the system or the disk knows no locks.
-    """
-    if jax.process_index() > 0 or not isinstance(directory, str | os.PathLike) or not str(directory):
-        return None
-    lock = None
-    try:
-        import fcntl
-
-        folder = Path(directory).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ValueError(
-            f"directory is {str(directory)!r}, but another training is at work there. Give each one "
-            "of its own; several processes of one training begin with jax.distributed.initialize()."
-        ) from error
-    except (ImportError, OSError):
-        pass
-    return lock
-
-
-def _begun(make: Callable, saver: _Saver | None) -> tuple[Generator, list[Fit]]:
+def _begun(make: Callable, saver: Saver | None) -> tuple[Generator, list[Fit]]:
     """The parts to come, and what was there before: the start, or the newest checkpoint."""
     parts = make(state=None)
     first = next(parts)
@@ -244,17 +177,6 @@ def _begun(make: Callable, saver: _Saver | None) -> tuple[Generator, list[Fit]]:
         )
     saver.number, saver.saved = found.number, fit.state
     return parts, [fit]
-
-
-def _save(saver: _Saver, fits: list[Fit]) -> None:
-    fit = joined(fits)
-    about = {
-        "structure": saver.structure,
-        "epochs": int(fit.epochs),
-        "history": [np.asarray(x, float).tolist() for x in jax.tree.leaves(fit.history)],
-    }
-    save(saver.checkpoints, saver.number + 1, {"state": fit.state}, about)
-    saver.number, saver.at, saver.saved = saver.number + 1, perf_counter(), fit.state
 
 
 def _in_memory(
@@ -349,53 +271,21 @@ def _as_tuple(log: Any) -> tuple:
 
 
 def _in_agreement(
-    saver: _Saver | None, is_over: bool, asked: list[int], error: Exception | None
+    saver: Saver | None, is_over: bool, asked: list[int], error: Exception | None
 ) -> tuple[bool, bool]:
     """Whether to save and whether to end, in all processes alike: a signal to one is for all of them."""
     is_due = saver is not None and perf_counter() - saver.at >= saver.every
     said = said_by_all(is_due, is_over, max(asked, default=0), error is not None)
-    dues, overs, signals, failures = said.T
+    dues, overs, asked_there, failures = said.T
     # Added alone: a signal may come at this very moment.
-    asked.extend(int(number) for number in signals if number and number not in asked)
+    asked.extend(int(number) for number in asked_there if number and number not in asked)
     failed = first_of(failures)
     if failed is not None:
         raise error or RuntimeError(f"the log of process {failed} failed; it says how")
     return bool(dues[0]), bool(overs.any() or asked)
 
 
-@contextlib.contextmanager
-def _signals(with_sigterm: bool) -> Iterator[list[int]]:
-    """The signals that have asked for an end; a second one is an interrupt. Elsewhere than in the main
-    thread Python hears none."""
-    asked: list[int] = []
-
-    def note(number, frame):
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        sys.stderr.write("\njgd: the running part is finished first; once more ends it at once.\n")
-
-    is_main = threading.current_thread() is threading.main_thread()
-    wanted = (signal.SIGINT, signal.SIGTERM) if with_sigterm else (signal.SIGINT,)
-    before = {number: signal.signal(number, note) for number in wanted if is_main}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, fit: Fit, epochs: int, directory: Any) -> None:
-    """Say that it was interrupted; after SIGTERM the program ends."""
-    way = "It goes on from its state" if directory is None else f"The same call goes on from {directory}"
-    message = f"interrupted: the fit ran {fit.epochs} of {epochs} epochs. {way}."
-    if number == signal.SIGTERM:
-        sys.stderr.write(f"jgd: {message}\n")
-        raise SystemExit(128 + number)
-    warnings.warn(message, stacklevel=3)
-
-
-def _say_how_to_go_on(error: Exception, saver: _Saver | None) -> None:
+def _say_how_to_go_on(error: Exception, saver: Saver | None) -> None:
     if jax.process_count() > 1:
         where = ""
         if saver is not None:
