@@ -21,11 +21,11 @@ from jgd.descent.status import Status
 from jgd.descent.step import (
     Position,
     batch_step,
+    carry_after,
+    carry_at_start,
     found_no_step,
-    gathering_step,
     gradient_norm,
-    nothing_gathered,
-    step_if,
+    position_at_end,
 )
 from jgd.descent.verdict import ask
 from jgd.objectives.duality import gap_at
@@ -211,24 +211,17 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     bytes_per_example = sum(x.dtype.itemsize * x.size for x in leaves) // len(leaves[0])
     cut = plan(len(leaves[0]), arguments.batch_size or 1, bytes_per_example)
     zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
-    carry: Any = start
-    if batch_size is not None:
-        carry = start, nothing_gathered(start.params, zero)
+    constants = objective, rule, batch_size
 
     def take_step(constants, carry_and_total, batch):
-        objective, rule, batch_size = constants
         carry, total = carry_and_total
-        if batch_size is None:
-            carry, added, _ = batch_step(objective, rule, carry, *batch)
-        else:
-            carry, added = gathering_step(objective, rule, batch_size, carry, *batch)
+        carry, added = carry_after(constants, carry, *batch)
         return carry, total + added
 
     def take_steps(carry_and_total, where, steps, size):
         carry, total = carry_and_total
         # A sum of its own for each chunk, for a long sum of small numbers loses its digits.
         batches = batches_of(arguments, where, steps, size)
-        constants = objective, rule, batch_size
         if steps == 1:
             carry, added = take_step(constants, (carry, zero), jax.tree.map(lambda x: x[0], batches))
         else:
@@ -238,15 +231,13 @@ def _pass_over_batches(arguments: Arguments, start: Position, index):
     def take_chunk(carry_and_total, where):
         return take_steps(carry_and_total, where, cut.steps, cut.batch_size), None
 
-    result, _ = lax.scan(take_chunk, (carry, zero), cut_up(index, 0, cut.chunks, cut.rows))
+    result = carry_at_start(start, batch_size, zero), zero
+    result, _ = lax.scan(take_chunk, result, cut_up(index, 0, cut.chunks, cut.rows))
     for start_of_rest, steps, size in cut.rests:
         where = cut_up(index, start_of_rest, 1, steps * size)[0]
         result = take_steps(result, where, steps, size)
     carry, total = result
-    if batch_size is not None:
-        # The last batch of an epoch may be smaller than the others.
-        carry, _ = step_if(carry[1].num > 0, objective, rule, carry)
-    return carry, total
+    return position_at_end(constants, carry), total
 
 
 def cut_up(index, start: int, pieces: int, rows: int):

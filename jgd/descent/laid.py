@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec
 
 from jgd.descent.checks import Arguments
 from jgd.descent.order import position_of
-from jgd.descent.step import Position, batch_step, gathering_step, nothing_gathered, step_if
+from jgd.descent.step import Position, carry_after, carry_at_start, position_at_end
 from jgd.objectives.rows import Layout
 from jgd.objectives.sums import loss_dtype, wide
 
@@ -106,23 +106,15 @@ def _most_in_a_batch(places: Places, batch_size: int, num_examples: int, shards:
 
 
 def _pass_of_width(arguments: Arguments, places: Places, start: Position, width: int):
-    objective, rule, layout = arguments.objective, arguments.rule, arguments.layout
+    objective, batch_size = arguments.objective, arguments.batch_size or 1
     num_examples = jax.tree.leaves(arguments.data)[0].shape[0]
-    batch_size, traced_size = arguments.batch_size or 1, arguments.traced_batch_size
     zero = jnp.zeros((), wide(loss_dtype(objective.loss, start.params, arguments.data)))
-    carry: Any = start
-    if traced_size is not None:
-        carry = start, nothing_gathered(start.params, zero)
+    constants = objective, arguments.rule, arguments.traced_batch_size
 
     def take_step(carry, first):
         batch = rows_between(arguments, places, first, first + batch_size, width)
-        if traced_size is None:
-            carry, added, _ = batch_step(objective, rule, carry, *batch, layout)
-        else:
-            carry, added = gathering_step(objective, rule, traced_size, carry, *batch, layout)
-        return carry, added
+        return carry_after(constants, carry, *batch, arguments.layout)
 
+    carry = carry_at_start(start, arguments.traced_batch_size, zero)
     carry, added = lax.scan(take_step, carry, jnp.arange(0, num_examples, batch_size))
-    if traced_size is not None:
-        carry, _ = step_if(carry[1].num > 0, objective, rule, carry)
-    return carry, jnp.sum(added)
+    return position_at_end(constants, carry), jnp.sum(added)

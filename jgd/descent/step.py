@@ -233,3 +233,33 @@ def _no_loss_at(params):
         "rule evaluates the objective within a step (a line search), but batch_size is an array, "
         "and the examples of a traced batch are not kept. Give batch_size as a Python int."
     )
+
+
+def carry_at_start(start: Position, batch_size: Any, zero: jax.Array) -> Any:
+    """What steps carry on: the position, and with a traced batch size what has been gathered."""
+    return start if batch_size is None else (start, nothing_gathered(start.params, zero))
+
+
+def carry_after(constants: tuple, carry: Any, batch: Any, weights: Any, layout=None):
+    """The carry after a batch, or after one more example of a batch of traced size; the sum of losses.
+
+    Args:
+      constants: objective, rule, and the traced batch size or None.
+      carry: from `carry_at_start`.
+      batch: pytree of arrays [B, ...].
+      weights: [B] or None.
+      layout: how the rows of the batch are laid over devices, or None.
+    """
+    objective, rule, batch_size = constants
+    if batch_size is None:
+        position, total, _ = batch_step(objective, rule, carry, batch, weights, layout)
+        return position, total
+    return gathering_step(objective, rule, batch_size, carry, batch, weights, layout)
+
+
+def position_at_end(constants: tuple, carry: Any) -> Position:
+    """The position after all batches; the last one of a traced size may be smaller than the others."""
+    objective, rule, batch_size = constants
+    if batch_size is None:
+        return carry
+    return step_if(carry[1].num > 0, objective, rule, carry)[0]

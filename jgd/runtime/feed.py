@@ -17,11 +17,11 @@ from jgd.runtime.mesh import parts_of
 OF_BLOCKS = 0  # folded into the key for the order of the blocks; block b takes b + 1 for its rows
 
 
-class Read(NamedTuple):
-    """What this process has read of a block.
+class Block(NamedTuple):
+    """A block, as this process has read it, and then on the devices.
 
     Attributes:
-      number: of the block; with the key and the epoch it gives the order of its rows.
+      number: with the key and the epoch it gives the order of its rows.
       rows: pytree of arrays: all rows of the block, or those of the devices of this process.
       weights: of these rows, or None.
       num_rows: of the whole block.
@@ -33,10 +33,6 @@ class Read(NamedTuple):
     weights: Any
     num_rows: int
     place: Callable[[int], str]
-
-
-class Block(Read):
-    """The same, its rows and weights on the devices."""
 
 
 def blocks_of_epoch(
@@ -64,10 +60,10 @@ def blocks_of_epoch(
         yield block
 
 
-def _on_devices(rows_of: NamedSharding | None, read: Read) -> Block:
-    lay = functools.partial(_laid, num_rows=read.num_rows, rows_of=rows_of)
-    rows, weights = jax.tree.map(lay, (read.rows, read.weights))
-    return Block(*read._replace(rows=rows, weights=weights))
+def _on_devices(rows_of: NamedSharding | None, block: Block) -> Block:
+    lay = functools.partial(_laid, num_rows=block.num_rows, rows_of=rows_of)
+    rows, weights = jax.tree.map(lay, (block.rows, block.weights))
+    return block._replace(rows=rows, weights=weights)
 
 
 def rows_at_hand(x: jax.Array) -> np.ndarray:
@@ -116,20 +112,20 @@ def numbers_in_order(source: Blocks, key, epoch: int) -> np.ndarray:
     return np.asarray(jax.jit(order, static_argnums=2)(key, epoch, source.num_blocks))
 
 
-def _in_order(source: Blocks, numbers: np.ndarray, weights, rows_of) -> Iterator[Read]:
+def _in_order(source: Blocks, numbers: np.ndarray, weights, rows_of) -> Iterator[Block]:
     for number in numbers.tolist():
         first = number * source.rows
         num_rows = min(source.rows, source.num_rows - first)
         begin, end = (first + row for row in _own_rows(num_rows, rows_of))
         own = None if weights is None else np.asarray(weights[begin:end], float)
-        yield Read(number, source.read(begin, end), own, num_rows, _shifted(source.place, begin))
+        yield Block(number, source.read(begin, end), own, num_rows, _shifted(source.place, begin))
 
 
 def _shifted(place: Callable[[int], str], first: int) -> Callable[[int], str]:
     return lambda row: place(first + row)
 
 
-def _in_turn(source: Iterated, epoch: int, skip: int, rows_of) -> Iterator[Read]:
+def _in_turn(source: Iterated, epoch: int, skip: int, rows_of) -> Iterator[Block]:
     for number, batch in enumerate(source.start(epoch)):
         if number < skip:
             continue
@@ -141,7 +137,7 @@ def _in_turn(source: Iterated, epoch: int, skip: int, rows_of) -> Iterator[Read]
                 "which do not divide among its devices. Batches of several processes want a multiple of "
                 "them."
             )
-        yield Read(number, batch, None, num_rows, f"{what}, row {{}}".format)
+        yield Block(number, batch, None, num_rows, f"{what}, row {{}}".format)
 
 
 def _parts(num_rows: int, rows_of: NamedSharding) -> int:
