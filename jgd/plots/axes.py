@@ -86,7 +86,8 @@ def set_ticks(ax: Any, which: str, at: Any, labels: Any) -> None:
     if step > 1:  # the roundest numbers are the shortest
         step = min(range(step, 2 * step), key=lambda s: np.mean([len(text) for text in labels[::s]]))
     axis = getattr(ax, f"{which}axis")
-    axis.set_ticks(at, [text if i % step == 0 else "" for i, text in enumerate(labels)])
+    shown = [text if i % step == 0 else "" for i, text in enumerate(labels)]
+    axis.set_ticks(at, shown, parse_math=False)  # what people call things is no mathematics
     axis.set_minor_locator(NullLocator())
 
 

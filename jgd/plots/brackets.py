@@ -103,7 +103,7 @@ def _draw(ax: Any, lines: Iterable, label: str, **style: Any) -> None:
     """Lines that end in a point, of which the first has the label."""
     for number, (at, values) in enumerate(lines):
         ends = {"marker": ".", "markevery": [-1], "label": f"_{label}" if number or not label else label}
-        ax.plot(at, values, **ends, **style)
+        ax.plot(at, values, linestyle="-", **ends, **style)
 
 
 def _scale(ax: Any, lines: list[tuple[np.ndarray, np.ndarray]], is_loss: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from jgd.plots.axes import (
     BEST,
@@ -113,7 +114,8 @@ def _draw_cells(ax: Any, across: Axis, up: Axis, result: Outcome, cells: np.ndar
         ax.pcolormesh(*edges, values, **_colors(values.compressed(), result))
         row, column = np.unravel_index(np.argmax(np.nan_to_num(cells, nan=-np.inf)), cells.shape)
         outline: Any = {"edgecolor": BEST, "linewidth": 3, "fill": False, "clip_on": False, "zorder": 3}
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **outline))
+        frame_of_best = Rectangle((column - 0.5, row - 0.5), 1, 1, **outline)
+        ax.add_patch(frame_of_best).set_path_effects([withStroke(linewidth=6, foreground="white")])
     has_failed = np.isneginf(cells)
     if has_failed.any():
         grey = np.ma.masked_where(~has_failed, has_failed)

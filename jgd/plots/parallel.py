@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from jgd.plots.axes import BEST, FAILED, LETTER, axes_or_new, size_in_points, wrapped
 from jgd.plots.columns import Axis, Outcome, between, drawable_axes, outcome
@@ -75,13 +76,16 @@ def _result_positions(result: Outcome) -> np.ndarray:
 def _draw_lines(ax: Any, heights: np.ndarray, result: Outcome) -> None:
     at, failed = np.arange(len(heights)), ~result.has_value
     if failed.any():
-        ax.plot(at, heights[:, failed], color="0.75", linewidth=0.6, zorder=1)
+        ax.plot(at, heights[:, failed], "-", color="0.75", linewidth=0.6, zorder=1)
     order = result.ranked
     colors = mpl.colormaps["viridis_r"](np.linspace(0.1, 1, len(order)))
     for place, color in zip(order[:-1], colors, strict=False):
-        ax.plot(at, heights[:, place], color=color, linewidth=1, alpha=0.8, zorder=2)
+        ax.plot(at, heights[:, place], "-", color=color, linewidth=1, alpha=0.8, zorder=2)
     if order.size:
-        ax.plot(at, heights[:, order[-1]], color=BEST, linewidth=3, zorder=3, label="best")
+        (best,) = ax.plot(
+            at, heights[:, order[-1]], "-", color=BEST, linewidth=3, zorder=3, label="best"
+        )
+        best.set_path_effects([withStroke(linewidth=5, foreground="black")])  # seen without colour too
 
 
 def _marks(axis: Axis) -> tuple[np.ndarray, list[str]]:
@@ -106,7 +110,7 @@ def _result_marks(result: Outcome) -> tuple[np.ndarray, list[str]]:
 
 
 def _draw_axis(ax: Any, at: int, heights: np.ndarray, texts: list[str]) -> None:
-    ax.plot([at, at], [0, 1], color="black", linewidth=1, zorder=4)
+    ax.plot([at, at], [0, 1], "-", color="black", linewidth=1, zorder=4)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
     nearest = 14 / size_in_points(ax)[1]
     last = -np.inf

@@ -92,4 +92,5 @@ def _name_the_largest(ax: Any, at: float, last: np.ndarray, moving: np.ndarray, 
             fontsize="small",
             color=colours[int(column)],
             annotation_clip=False,
+            parse_math=False,
         )

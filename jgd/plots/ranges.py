@@ -57,7 +57,7 @@ def range_test(found: RangeTest, ax: Any = None) -> Any:
         ax.axhline(found.start, color="0.4", linewidth=0.8, linestyle="--", label="at the start")
     if np.isfinite(found.suggestion):
         label = f"suggestion {found.suggestion:.2g}"
-        ax.axvline(found.suggestion, color=BEST, label=label, zorder=1.5)
+        ax.axvline(found.suggestion, color=BEST, linestyle="-.", label=label, zorder=1.5)
     _scale(ax, rates, losses, found.start)
     mark_edge(ax, rates[~ended], True, "X", "diverged")
     ax.set(xlabel="learning rate", ylabel="J over all examples")
