@@ -58,6 +58,10 @@ def _by_class(lot: np.ndarray, classes: np.ndarray, wanted: int) -> np.ndarray:
     by_loss = np.argsort(quota - ideal, kind="stable")
     room = by_loss[quota[by_loss] < counts[by_loss] - 1]
     quota[room[: wanted - quota.sum()]] += 1
+    # Where small classes are full, the large ones give what is still wanted.
+    by_room = np.argsort(quota - counts, kind="stable")
+    room = (counts - 1 - quota)[by_room]
+    quota[by_room] += np.clip(wanted - quota.sum() - (np.cumsum(room) - room), 0, room)
     ordered = lot[np.argsort(class_of[lot], kind="stable")]
     rank = np.arange(len(lot)) - np.repeat(np.cumsum(counts) - counts, counts)
     return ordered[rank < np.repeat(quota, counts)]
