@@ -8,7 +8,7 @@ import polars as pl
 
 from jgd.tables.complaints import TableError, nearest, share
 from jgd.tables.kinds import as_floats, as_text, first_that, kind_of, without_nan
-from jgd.tables.words import hint_of_numbers, is_row_count
+from jgd.tables.words import hint_of_numbers, is_row_number
 from jgd.wording import count, listed
 
 MOST_CATEGORIES, MOST_FEATURES, FEW = 1000, 100_000, 10
@@ -57,7 +57,8 @@ def infer_columns(
     (x - mean) / scale. Missing ones are the mean, and a feature "NAME is missing" is 1. Text is
     categories: a feature of 0 and 1 for each, and one for what is missing. Left out are columns that are
     constant or missing throughout; lists; text with more than `most_categories` values, or with more
-    values than half of the rows; and columns named as a row number that are one.
+    values than half of the rows; and whole numbers that are all different under a name
+    such as id.
 
     Args:
       frame: the rows of the training part.
@@ -200,8 +201,8 @@ def _reason(series: pl.Series, most_categories: int) -> tuple[str, str]:
             "fewer)",
             f" ({distinct:,})",
         )
-    if is_row_count(series):
-        return "Left out, for it counts the rows", ""
+    if is_row_number(series):
+        return "Left out, for it numbers the rows (rename it if it means more)", ""
     return "", ""
 
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,10 @@ def read_delimited(
     path: Path, name: str, suffix: str, separator: str | None, text: Collection[str]
 ) -> pl.DataFrame:
     """The table in a file of `suffix` .csv, .tsv or .txt; TableError where there is none."""
-    head = _head(path)
+    try:
+        head = _head(path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TableError(f"{name} cannot be unpacked ({error}). Was it written to the end?") from error
     check_utf8(head, path, name, whole=False)
     form = _form(head.decode("utf-8-sig", "ignore"), name, suffix, separator)
     # A path with these signs would be taken for many files.
@@ -43,7 +47,7 @@ def read_delimited(
     if frame.width != len(form.names):
         raise TableError(
             f"The first line of {name} names {len(form.names)} columns, but its rows have {frame.width}."
-            "\nIs something quoted that is not closed?"
+            "\nWas it cut off, or is something quoted that is not closed?"
         )
     frame.columns = form.names
     last = frame.to_series(-1)

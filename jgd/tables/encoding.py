@@ -118,7 +118,7 @@ def _unseen(values: pl.Series, places: np.ndarray) -> list[str]:
     first = counts.head(3).sort("rows", values.name, descending=[True, False])
     shown = [f"{value!r} in {count(rows, 'row')}" for value, rows in first.iter_rows()]
     more = counts.height - len(shown)
-    return [f"{values.name} {', '.join(shown)}" + (f" and {more:,} other values" if more else "")]
+    return [f"{values.name} {', '.join(shown)}" + (f" and {count(more, 'other value')}" if more else "")]
 
 
 def _numbers(column: Column, series: pl.Series) -> np.ndarray:

@@ -5,7 +5,7 @@ import polars as pl
 from jgd.tables.kinds import first_that, no_number
 from jgd.wording import count
 
-COUNTERS = {"", "id", "index", "row", "rows", "rownames", "row_number", "unnamed: 0", "column_1", "no"}
+ROW_NUMBERS = {"id", "index", "row", "rows", "rownames", "row_number", "unnamed: 0", "column_1"}
 MOSTLY = 0.9
 DECORATION = r"[,%$€£\s]"
 
@@ -38,15 +38,11 @@ def hint_of_numbers(series: pl.Series) -> list[str]:
     return []
 
 
-def is_row_count(series: pl.Series) -> bool:
-    """Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ..., under a name for that."""
-    if (
-        series.name.strip().lower() not in COUNTERS
-        or not series.dtype.is_integer()
-        or series.null_count()
-    ):
+def is_row_number(series: pl.Series) -> bool:
+    """Whether a column tells rows apart and no more: different whole numbers under a name for that.
+
+    They need not be 1, 2, 3, ..., for the rows may be drawn from a table.
+    """
+    if series.name.strip().lower() not in ROW_NUMBERS or not series.dtype.is_integer():
         return False
-    first = series[0]
-    return first in (0, 1) and bool(
-        (series == pl.int_range(first, first + len(series), eager=True)).all()
-    )
+    return series.n_unique() == len(series)

@@ -103,12 +103,19 @@ def test_what_is_left_out_is_said(values, words):
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "left_out"), [("id", 1, True), ("id", 2, False), ("week", 1, False)]
+    ("name", "step", "left_out"), [("id", 1, True), ("Id", 3, True), ("week", 1, False)]
 )
-def test_a_count_of_the_rows_is_left_out_under_its_name(name, first, left_out):
-    schema, notes = inferred(**{name: range(first, first + ROWS), "z": RNG.normal(size=ROWS)})
+def test_a_number_of_the_row_is_left_out_under_its_name(name, step, left_out):
+    numbers = RNG.permutation(ROWS) * step
+    schema, notes = inferred(**{name: numbers, "z": RNG.normal(size=ROWS)})
     assert len(schema.columns) == 2 - left_out
-    assert notes == ["Left out, for it counts the rows: id."] * left_out
+    assert (
+        notes == [f"Left out, for it numbers the rows (rename it if it means more): {name}."] * left_out
+    )
+
+
+def test_numbers_that_occur_twice_number_no_rows():
+    assert len(inferred(id=[1, 1, 2], z=[3, 4, 6])[0].columns) == 2
 
 
 def test_where_one_number_is_all_there_is_what_is_missing_remains():

@@ -109,7 +109,7 @@ def test_unseen_categories_are_zero_and_counted():
     array, notes = small(["a", "b"], ["Q", "a", "Q", "r", "s", "t"])
     assert array == [[0, 0], [1, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
     assert notes == [
-        "Unseen in training: x 'Q' in 2 rows, 'r' in 1 row, 's' in 1 row and 1 other values."
+        "Unseen in training: x 'Q' in 2 rows, 'r' in 1 row, 's' in 1 row and 1 other value."
     ]
 
 
