@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jgd.descent.card import fit_card
 from jgd.descent.checks import Arguments, check_state, checked_arguments
 from jgd.descent.epoch import State, run_epoch
 from jgd.descent.epochs import run_all, run_until_stopped
@@ -13,6 +14,7 @@ from jgd.descent.start import cut_of, first_state, say_that_it_was_projected
 from jgd.descent.verdict import returned_params
 from jgd.objectives.labels import check_targets
 from jgd.objectives.visits import with_any_key
+from jgd.shown import shown_as
 
 
 class History(NamedTuple):
@@ -35,6 +37,7 @@ class History(NamedTuple):
     duality_gap: jax.Array | None = None
 
 
+@shown_as(fit_card)
 class Fit(NamedTuple):
     """The result of a descent.
 

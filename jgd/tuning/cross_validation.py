@@ -15,6 +15,8 @@ from jgd.descent.ending import endings_of
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import Program, call, uses
+from jgd.shown import shown_as
+from jgd.tuning.cards import cross_validation_card
 from jgd.tuning.folds import fold_numbers
 from jgd.tuning.run import (
     check_lanes,
@@ -33,6 +35,7 @@ from jgd.tuning.sweep import Best, Group, check_space, explain_lanes, fit_in_gro
 FEWEST_CONFIGS = 16  # on a device; with fewer, the lanes of all folds run side by side
 
 
+@shown_as(cross_validation_card)
 @dataclasses.dataclass(frozen=True)
 class CrossValidation:
     """K configurations, each trained F times, without one fold of the examples.
@@ -123,8 +126,7 @@ class CrossValidation:
         return (
             f"Best of {len(self.configs)} in {self.scores.shape[1]} folds: number {place} ({config}), "
             f"score {self.mean[place]:.6g} with a standard error of {error:.2g}; {as_good} are within "
-            "it.\n"
-            f"{self._explain_status()}"
+            f"it.\n{self._explain_status()}"
         )
 
     def _explain_status(self) -> str:
@@ -204,9 +206,8 @@ def cross_validate(
         fits = _fits(functools.partial(_train, train, static), (places, configs), numbers, mesh, lanes)
         scores[places] = _scores(score, fits, data, numbers)
         groups.append(Group(places, on_first_device(fits, mesh)))
-    return CrossValidation(
-        space, numbers, tuple(groups), scores, functools.partial(_refit, train, space, len(numbers))
-    )
+    refit = functools.partial(_refit, train, space, len(numbers))
+    return CrossValidation(space, numbers, tuple(groups), scores, refit)
 
 
 def _train(train: Callable, static: dict, config: dict, weights: jax.Array) -> Fit:
@@ -260,8 +261,7 @@ def _side_by_side(training: Program, num_folds: int, mesh: Mesh, at_once: int) -
     """Every pair of configuration and fold as a lane, so that a few of them fill all devices."""
 
     def run(shared, lane):
-        closed_over, numbers = shared
-        config, fold = lane
+        (closed_over, numbers), (config, fold) = shared, lane
         return call(training, closed_over, (config, _weights(numbers, fold)))
 
     lanes = over_lanes(run, mesh, at_once)

@@ -9,9 +9,11 @@ from jgd.descent.order import order
 from jgd.objectives.checks import check_data, check_key, check_params, checked_weights
 from jgd.objectives.objective import check_objective
 from jgd.objectives.sums import loss_dtype
+from jgd.shown import shown_as
 from jgd.tree import is_whole, strong
 from jgd.tuning.advice import sentences
 from jgd.tuning.advice_on_place import place
+from jgd.tuning.cards import diagnosis_card
 from jgd.tuning.findings import Findings, findings
 from jgd.tuning.hessian import Problem, num_params_of
 from jgd.tuning.pace import momentum_for, rates
@@ -19,6 +21,7 @@ from jgd.tuning.soundness import label_troubles, same_everywhere, sound_rows, un
 from jgd.wording import count, figure
 
 
+@shown_as(diagnosis_card)
 class Diagnosis(NamedTuple):
     """What was measured at one place. A number that could not be measured is NaN.
 

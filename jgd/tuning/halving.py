@@ -16,7 +16,9 @@ from jax.sharding import Mesh
 
 from jgd.descent.loop import Fit
 from jgd.program import call
+from jgd.shown import shown_as
 from jgd.tree import is_whole
+from jgd.tuning.cards import halving_card
 from jgd.tuning.rounds import check_traced, first_round, joined, lengthened, next_round
 from jgd.tuning.run import (
     check_lanes,
@@ -38,6 +40,7 @@ SAME_SCORES = (
 )
 
 
+@shown_as(halving_card)
 @dataclasses.dataclass(frozen=True)
 class Halving:
     """K configurations, of which each rung kept the best.

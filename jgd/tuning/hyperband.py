@@ -10,11 +10,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jgd.objectives.checks import check_key
+from jgd.shown import shown_as
 from jgd.tree import is_whole
+from jgd.tuning.cards import hyperband_card
 from jgd.tuning.halving import Halving, check_keep, successive_halving
 from jgd.tuning.sweep import Best
 
 
+@shown_as(hyperband_card)
 @dataclasses.dataclass(frozen=True)
 class Hyperband:
     """Several successive halvings.

@@ -12,12 +12,15 @@ from jgd.descent.explain import explain
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.objectives.checks import check_key
+from jgd.shown import shown_as
 from jgd.tree import is_whole, require_number
+from jgd.tuning.cards import multistart_card
 from jgd.tuning.run import check_lanes, lane_mesh
 from jgd.tuning.score import check_score, negative_loss, scores_of
 from jgd.tuning.sweep import Best, train_lanes
 
 
+@shown_as(multistart_card)
 @dataclasses.dataclass(frozen=True)
 class Multistart:
     """K descents from different starts.

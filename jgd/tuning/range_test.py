@@ -16,7 +16,9 @@ from jgd.descent.status import Status
 from jgd.objectives.objective import value
 from jgd.objectives.visits import with_keys
 from jgd.program import WANTS_A_VALUE
+from jgd.shown import shown_as
 from jgd.tree import is_whole
+from jgd.tuning.cards import range_test_card
 from jgd.tuning.space import grid
 from jgd.tuning.sweep import sweep
 
@@ -25,6 +27,7 @@ WITHOUT_END = 1e6  # times the loss at the start
 ROUNDING = 16  # units of rounding by which J must change to have changed
 
 
+@shown_as(range_test_card)
 class RangeTest(NamedTuple):
     """K short trainings, each at a learning rate of its own.
 

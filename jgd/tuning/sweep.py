@@ -15,6 +15,8 @@ from jgd.descent.explain import counted
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.program import call
+from jgd.shown import shown_as
+from jgd.tuning.cards import best_card, sweep_card
 from jgd.tuning.run import (
     check_lanes,
     compiled,
@@ -41,6 +43,7 @@ class Group(NamedTuple):
     fits: Fit
 
 
+@shown_as(best_card)
 class Best(NamedTuple):
     """The best of a sweep.
 
@@ -57,6 +60,7 @@ class Best(NamedTuple):
     score: float
 
 
+@shown_as(sweep_card)
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """K trainings.
