@@ -10,7 +10,7 @@ from jgd.plots.axes import LETTER, set_ticks, size_in_points
 from jgd.plots.columns import LONGEST
 
 MOST = 20  # up to so many classes have a name each and numbers in their cells
-FITTING = 10  # up to so many fit a figure of the usual size
+FITTING, LARGER = 10, 1.9  # more classes want a figure that is so many times as large
 SMALLEST, LARGEST = 5.5, 11.0  # points of the letters of the numbers
 DIGIT = 0.64  # width of a digit by the size of its letters
 DARK = 0.5  # from this share on letters are white
@@ -56,7 +56,7 @@ def confusion(counts: Any, classes: Sequence[Any], ax: Any = None) -> Any:
 def _large_axes(num: int) -> Any:
     """Axes where the numbers of many classes have room."""
     width, height = plt.rcParams["figure.figsize"]
-    factor = 1 if num <= FITTING else 1.7
+    factor = 1 if num <= FITTING else LARGER
     return plt.subplots(layout="constrained", figsize=(factor * width, factor * 1.25 * height))[1]
 
 

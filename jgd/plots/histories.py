@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jgd.plots.axes import BEST, add_legend, axes_or_new, mark_beyond, mark_edge, scale_losses, set_frame
+from jgd.plots.axes import BEST, axes_or_new, mark_beyond, mark_edge, scale_losses, set_frame
 from jgd.plots.columns import frame
 
 EPOCH = "epoch"
@@ -56,7 +56,8 @@ def loss_history(history: Mapping[str, Sequence[float | None]], ax: Any = None) 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
     ax.set(xlabel="epoch", ylabel="loss")
     ax.set_title("Loss by epoch", pad=10)
-    add_legend(ax)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize="small")  # within the axes, however long: beside them it halves their width
     return ax
 
 

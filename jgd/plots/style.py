@@ -34,7 +34,7 @@ LOOK: Any = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
     "figure.facecolor": "white",
-    "figure.figsize": (6.0, 4.0),
+    "figure.figsize": (5.4, 3.6),
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "grid.color": "0.88",

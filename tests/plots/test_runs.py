@@ -35,7 +35,7 @@ def test_of_a_long_history_the_last_epoch_alone_has_a_marker():
     assert curve(ax, "training").get_markevery() == [99]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_history_that_ran_away_shows_where():
     ax = plots.loss_history({"training": [2.0, 3.0, 9.0, 80.0, 1e9, 1e30, INF, NAN, None]})
     np.testing.assert_array_equal(curve(ax, "not finite").get_xdata(), [7, 8])
@@ -44,7 +44,7 @@ def test_history_that_ran_away_shows_where():
     ax.figure.canvas.draw()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("losses", [[NAN, INF], [None], [], [-INF], [0.0, -1.0], [2.0]])
 def test_any_history_has_a_picture(losses):
     ax = plots.loss_history({"training": losses})

@@ -86,7 +86,7 @@ def test_files_are_the_same_every_time_and_without_a_date(tmp_path):
         first, second = ((tmp_path / folder / f"curve.{kind}").read_bytes() for folder in ("a", "b/c"))
         assert first == second
         assert not re.search(rb"(19|20)\d\d-\d\d-\d\d", first)
-    assert Image.open(tmp_path / "a/curve.png").size == (900, 600)
+    assert Image.open(tmp_path / "a/curve.png").size == (810, 540)
 
 
 def test_text_is_drawn_so_that_no_font_is_wanted(tmp_path):
