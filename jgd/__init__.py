@@ -34,7 +34,7 @@ from jgd.objectives.duality import duality_gap, largest_strength
 from jgd.objectives.objective import Objective, objective, value, value_and_gradient
 from jgd.objectives.sufficient import sufficient_statistics
 from jgd.objectives.visits import with_keys
-from jgd.runtime import blocks
+from jgd.runtime import blocks, logs
 from jgd.runtime.clock import descend_within
 from jgd.runtime.mesh import shard_rows
 from jgd.runtime.progress import sweep_with_progress
@@ -101,6 +101,7 @@ __all__ = [
     "katyusha",
     "largest_strength",
     "log_uniform",
+    "logs",
     "losses",
     "metrics",
     "minibatch_descent",
