@@ -1,0 +1,75 @@
+"""What comes in beside the features: targets, labels, weights."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+
+def target_of(y: np.ndarray) -> np.ndarray:
+    """Numbers [N] or [N, T] as float32; a single column is [N], with the usual warning."""
+    y = np.asarray(y, np.float32)
+    return column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
+
+
+def labels_of(y: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """The classes, and the number of the class of each label.
+
+    Args:
+      y: [N] labels.
+      known: [C] classes, sorted, or None to take them from y.
+
+    Raises:
+      ValueError: y holds no labels, fewer than two classes, or one that is not known.
+    """
+    check_classification_targets(y)
+    y = column_or_1d(y, warn=True)
+    classes, numbers = np.unique(y, return_inverse=True)
+    if known is not None:
+        unknown = np.setdiff1d(classes, known)
+        if unknown.size:
+            raise ValueError(
+                f"y holds the classes {unknown.tolist()}, but {known.tolist()} are known. Name all of "
+                "them at the first call: partial_fit(X, y, classes=...)."
+            )
+        classes, numbers = known, np.searchsorted(known, y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds one class alone, {classes.tolist()}, but at least 2 classes are wanted."
+        )
+    return classes, numbers.astype(np.int32)
+
+
+def weights_of(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    """Weights [N], or None where all are alike.
+
+    Raises:
+      ValueError: one is below 0, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is 0 for all examples, so there is nothing to learn from.")
+    return weights
+
+
+def with_class_weights(
+    weights: np.ndarray | None, class_weight: Any, classes: np.ndarray, numbers: np.ndarray
+) -> np.ndarray | None:
+    """The weights of the examples times those of their classes.
+
+    Args:
+      weights: [N] or None.
+      class_weight: dict label -> weight, "balanced" or None.
+      classes: [C] labels.
+      numbers: [N], the number of each example's class.
+    """
+    if class_weight is None:
+        return weights
+    labels = classes[numbers]
+    by_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=weights)
+    of_class = by_class.astype(np.float32)[numbers]
+    return of_class if weights is None else weights * of_class

@@ -1,0 +1,354 @@
+"""Cross-validated searches: `GridSearchCV` over an estimator of jgd, as lanes of one program."""
+
+import copy
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin, clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from jgd import choices
+from jgd.descent.status import Status
+from jgd.sklearn.arrays import with_class_weights
+from jgd.sklearn.base import DescentEstimator
+from jgd.sklearn.classifier import GDClassifier
+from jgd.sklearn.grid import Fold, fits_of_grid
+from jgd.sklearn.regressor import GDRegressor
+from jgd.sklearn.tasks import ABSENT, check_parameters, held_out, normalized, numbers_of, setup_of
+
+TRACED = ("alpha", "l1_ratio", "learning_rate", "momentum", "tol")
+STRENGTHS = tuple(np.logspace(-6, 1, 15).tolist())  # of the penalty, where no grid is given
+
+
+def _best_has(name: str) -> Any:
+    def has(search: Any) -> bool:
+        getattr(getattr(search, "best_estimator_", None) or search._base(), name)  # says why it has none
+        return True
+
+    return has
+
+
+class DescentSearchCV(BaseEstimator):
+    """Every configuration of a grid, trained without each fold in turn, and the best on all examples."""
+
+    def __init__(self, estimator=None, param_grid=None, *, cv=None, scoring=None):
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.cv = cv
+        self.scoring = scoring
+
+    def fit(self, X, y, **fit_params):
+        """Search, and train the best configuration on all examples.
+
+        Args:
+          X: [N, D] numbers.
+          y: [N] targets or labels.
+          **fit_params: `sample_weight`, [N] numbers >= 0; it weighs what is learned from, not the scores.
+
+        Returns:
+          The estimator.
+
+        Raises:
+          ValueError: an argument or a parameter does not fit; the message names it and the way out.
+        """
+        unknown = sorted(set(fit_params) - {"sample_weight"})
+        if unknown:
+            raise ValueError(f"fit takes sample_weight beside X and y, but {unknown} came.")
+        weights = fit_params.get("sample_weight")
+        base = self._base()
+        configs = list(ParameterGrid(_checked_grid(self.param_grid, base)))
+        X, y = indexable(X, y)
+        is_classifier = isinstance(base, ClassifierMixin)
+        splits = list(check_cv(self.cv, y, classifier=is_classifier).split(X, y))
+        scores = np.empty((len(configs), len(splits)))
+        status = np.empty(scores.shape, int)
+        for places in _groups(base, configs):
+            estimators = [_with(base, configs[place]) for place in places]
+            status[places], scores[places] = _searched(estimators, X, y, weights, splits, self.scoring)
+        self.cv_results_ = _results(configs, scores, status)
+        self.best_index_ = int(np.argmin(self.cv_results_["rank_test_score"]))
+        self.best_params_ = configs[self.best_index_]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        self.n_splits_ = len(splits)
+        self.best_estimator_ = _with(base, self.best_params_).fit(X, y, sample_weight=weights)
+        return self
+
+    def predict(self, X):
+        """What the best estimator predicts.
+
+        Args:
+          X: [N, D] numbers.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    def explain(self) -> str:
+        """The best configuration, and how its fit on all examples ended."""
+        check_is_fitted(self)
+        lost = int(self.cv_results_["diverged"].sum())
+        fits = self.cv_results_["diverged"].size * self.n_splits_
+        return (
+            f"Best of {len(self.cv_results_['params'])} in {self.n_splits_} folds: {self.best_params_}, "
+            f"mean score {self.best_score_:.6g}; {lost} of {fits} fits diverged.\n"
+            f"{self.best_estimator_.explain()}"
+        )
+
+    def _base(self) -> DescentEstimator:
+        if self.estimator is None:
+            return self._kind()
+        if not isinstance(self.estimator, self._kind):
+            raise ValueError(
+                f"estimator is {type(self.estimator).__name__}, but a {self._kind.__name__} is wanted. "
+                "Of a pipeline, put the steps before it in front of the search: "
+                f"make_pipeline(StandardScaler(), {type(self).__name__}({self._kind.__name__}(), grid)). "
+                "Anything else goes into sklearn.model_selection.GridSearchCV."
+            )
+        return clone(self.estimator)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "best_estimator_")
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many features there are."""
+        return self.best_estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Their names, where X had any."""
+        return self.best_estimator_.feature_names_in_
+
+    @property
+    def coef_(self) -> np.ndarray:
+        """Of the best estimator."""
+        return self.best_estimator_.coef_
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        """Of the best estimator."""
+        return self.best_estimator_.intercept_
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs of the best estimator."""
+        return self.best_estimator_.n_iter_
+
+
+class GDRegressorCV(MultiOutputMixin, RegressorMixin, DescentSearchCV):
+    """`GDRegressor` with the best parameters of a grid, by cross-validation, as lanes of one program.
+
+    Finds what `sklearn.model_selection.GridSearchCV(estimator, param_grid, cv=cv)` finds: every lane is
+    the very training that `fit` would be. Learning rates, strengths of penalties, momenta and tolerances
+    are lanes; every other parameter, and every size of a training part, makes a program of its own.
+
+    Args:
+      estimator: a `GDRegressor`; None takes one as it comes.
+      param_grid: dict name -> values, or a list of these; None takes 15 strengths of the penalty.
+      cv: as in scikit-learn: None is 5 folds, an int, a splitter, or pairs of places.
+      scoring: as in scikit-learn; None is R².
+
+    Attributes:
+      best_estimator_: trained on all examples; best_params_, best_score_, best_index_.
+      cv_results_: a dict of columns, as in scikit-learn: params, split0_test_score, ...,
+        mean_test_score, std_test_score, rank_test_score; `diverged`, how many fits of a configuration.
+
+    >>> import numpy as np
+    >>> from jgd.sklearn import GDRegressor, GDRegressorCV
+    >>> x = np.random.default_rng(0).normal(size=(60, 3))
+    >>> search = GDRegressorCV(GDRegressor(batch_size=None), {"alpha": [1e-4, 1.0, 100.0]})
+    >>> search.fit(x, x @ [1.0, 2.0, 0.0]).best_params_
+    {'alpha': 0.0001}
+
+    Source: Stone (1974), Journal of the Royal Statistical Society B 36(2).
+    """
+
+    _kind = GDRegressor
+
+
+class GDClassifierCV(ClassifierMixin, DescentSearchCV):
+    """`GDClassifier` with the best parameters of a grid, by cross-validation, as lanes of one program.
+
+    See `GDRegressorCV`: the same, with folds that hold the classes in equal parts, and accuracy as score.
+
+    Args:
+      estimator: a `GDClassifier`; None takes one as it comes.
+      param_grid: dict name -> values, or a list of these; None takes 15 strengths of the penalty.
+      cv: as in scikit-learn: None is 5 folds, an int, a splitter, or pairs of places. A class that a
+        training part lacks stays known there.
+      scoring: as in scikit-learn; None is accuracy.
+
+    Attributes:
+      best_estimator_: trained on all examples; best_params_, best_score_, best_index_, classes_.
+      cv_results_: a dict of columns, see `GDRegressorCV`.
+
+    >>> from sklearn.datasets import load_iris
+    >>> from jgd.sklearn import GDClassifier, GDClassifierCV
+    >>> x, y = load_iris(return_X_y=True)
+    >>> search = GDClassifierCV(GDClassifier(random_state=0), {"alpha": [1e-4, 1e-2, 10.0]})
+    >>> search.fit(x, y).best_score_ > 0.9
+    True
+
+    Source: Stone (1974), Journal of the Royal Statistical Society B 36(2).
+    """
+
+    _kind = GDClassifier
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The labels."""
+        return self.best_estimator_.classes_
+
+    @available_if(_best_has("decision_function"))
+    def decision_function(self, X):
+        """The scores of the best estimator.
+
+        Args:
+          X: [N, D] numbers.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.decision_function(X)
+
+    @available_if(_best_has("predict_proba"))
+    def predict_proba(self, X):
+        """The probabilities of the best estimator, [N, C].
+
+        Args:
+          X: [N, D] numbers.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict_proba(X)
+
+    @available_if(_best_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """The logarithms of the probabilities of the best estimator, [N, C].
+
+        Args:
+          X: [N, D] numbers.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict_log_proba(X)
+
+
+def _checked_grid(grid: Any, base: DescentEstimator) -> Any:
+    if grid is None:
+        return {"alpha": STRENGTHS}
+    names = base.get_params(deep=False)
+    for part in [grid] if isinstance(grid, dict) else grid:
+        for name in part:
+            choices.check_named("param_grid: a parameter", name, names)
+    return grid
+
+
+def _with(base: DescentEstimator, config: dict) -> DescentEstimator:
+    return copy.copy(base).set_params(**config)
+
+
+def _groups(base: DescentEstimator, configs: list[dict]) -> list[list[int]]:
+    """The places of the configurations that can share a program: they differ in traced numbers alone."""
+    groups: dict[tuple, list[int]] = {}
+    for place, config in enumerate(configs):
+        parameters = {**base.get_params(deep=False), **config}
+        for name in TRACED:
+            if not (name in ABSENT and parameters[name] in (ABSENT[name],)):
+                parameters[name] = "traced"
+        # Objects are known by their identity: that two of them make one program is not seen here.
+        key = tuple(
+            x if isinstance(x, str | int | float | tuple | None) else id(x) for x in parameters.values()
+        )
+        groups.setdefault(key, []).append(place)
+    return list(groups.values())
+
+
+def _searched(estimators, X, y, sample_weight, splits, scoring) -> tuple[np.ndarray, np.ndarray]:
+    """Status and scores [k, F] of the configurations of a group."""
+    for estimator in estimators:
+        check_parameters(estimator)
+    first = copy.copy(estimators[0])
+    seed = check_random_state(first.random_state).randint(2**31 - 1)
+    class_weight = getattr(first, "class_weight", None)
+    if class_weight is not None:
+        first.class_weight = None  # by fold
+    losses, outputs, data, weights = first._checked(X, y, sample_weight, True)
+
+    def weights_on(rows):
+        part = None if weights is None else weights[rows]
+        if class_weight is None:
+            return part
+        numbers = data["y"] if data["y"].ndim == 1 else data["y"].argmax(axis=1)
+        return with_class_weights(part, class_weight, first.classes_, numbers[rows])
+
+    numbers = [numbers_of(estimator, seed) for estimator in estimators]
+    numbers = {name: np.stack([one[name] for one in numbers]) for name in numbers[0]}
+    folds = [_fold(first, losses, data["y"], weights_on(rows), seed, rows, out) for rows, out in splits]
+    status, scores = (
+        np.empty((len(estimators), len(splits)), int),
+        np.empty((len(estimators), len(splits))),
+    )
+    for places in _of_one_size(folds):
+        together = jax.tree.map(lambda *parts: np.stack(parts), *(folds[place] for place in places))
+        setup, given = setup_of(first, losses, outputs, together.rows.shape[1], False)
+        fits, found = fits_of_grid(setup, numbers, given, data, together)
+        if scoring is not None:
+            found = _scored(
+                estimators, first, fits, X, y, [splits[place][1] for place in places], scoring
+            )
+        status[:, places], scores[:, places] = np.asarray(fits.status), found
+    return status, scores
+
+
+def _fold(estimator, losses, y, weights, seed, rows, tested) -> Fold:
+    held = held_weights = None
+    if estimator.early_stopping:
+        kept, left_out = held_out(estimator, y[rows], losses, seed)
+        held, held_weights = rows[left_out], None if weights is None else weights[left_out]
+        rows, weights = rows[kept], None if weights is None else weights[kept]
+    return Fold(rows, normalized(weights), held, held_weights, tested)
+
+
+def _of_one_size(folds: list[Fold]) -> list[list[int]]:
+    sizes: dict[tuple, list[int]] = {}
+    for place, fold in enumerate(folds):
+        sizes.setdefault((len(fold.rows), len(fold.tested)), []).append(place)
+    return list(sizes.values())
+
+
+def _scored(estimators, checked, fits, X, y, tested: list, scoring: Any) -> np.ndarray:
+    """Scores by a scorer of scikit-learn, which wants an estimator for each fit."""
+    score = check_scoring(estimators[0], scoring)
+    fits = jax.device_get(fits)
+    found = np.empty((len(estimators), len(tested)))
+    for place, estimator in enumerate(estimators):
+        fitted = copy.copy(checked).set_params(**estimator.get_params(deep=False))
+        for fold, rows in enumerate(tested):
+            fitted._keep(jax.tree.map(lambda x: x[place, fold], fits))  # noqa: B023
+            found[place, fold] = score(fitted, _safe_indexing(X, rows), _safe_indexing(y, rows))
+    return found
+
+
+def _results(configs: list[dict], scores: np.ndarray, status: np.ndarray) -> dict[str, Any]:
+    """The columns of scikit-learn's `cv_results_`, without its seconds, which lanes do not have."""
+    mean = scores.mean(axis=1)
+    names = sorted({name for config in configs for name in config})
+    columns = {f"param_{name}": _column([config.get(name) for config in configs]) for name in names}
+    ranked = np.where(np.isnan(mean), -np.inf, mean)
+    return {
+        **columns,
+        "params": configs,
+        **{f"split{fold}_test_score": scores[:, fold] for fold in range(scores.shape[1])},
+        "mean_test_score": mean,
+        "std_test_score": scores.std(axis=1),
+        "rank_test_score": rankdata(-ranked, method="min").astype(np.int32),
+        "diverged": np.sum(status == Status.DIVERGED, axis=1),
+    }
+
+
+def _column(values: list) -> np.ndarray:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
