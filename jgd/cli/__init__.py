@@ -14,8 +14,8 @@ try:
 except ImportError:
     typer = None  # type: ignore[assignment]  # main says what to install
 
-# The command NAME is the function NAME of the module jgd.cli.NAME, which imports nothing but typer before
-# it is called: so the help is quick, and needs none of the extras.
+# The command NAME is the function NAME of the module jgd.cli.NAME, which imports nothing but typer
+# before it is called: so the help is quick, and needs none of the extras.
 COMMANDS = ("fit", "predict", "resume", "demo")
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the training diverged, or an unexpected error; 2 an option, a table or a "
@@ -42,7 +42,7 @@ def root(
 
 def app() -> Any:
     """The typer application: `root` and all commands."""
-    made = typer.Typer(cls=group(), add_completion=True, epilog=EXIT_CODES, rich_markup_mode=None)
+    made = typer.Typer(cls=group(), add_completion=True, epilog=EXIT_CODES, rich_markup_mode="markdown")
     made.callback(invoke_without_command=True)(root)
     for name in COMMANDS:
         command = getattr(importlib.import_module(f"jgd.cli.{name}"), name)

@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 import jgd
-from jgd.cli.options import Options, flag
+from jgd.cli.options import Options
 from jgd.cli.running import losses
 
 FALLING = 0.01  # of the loss: what fell by more in the last tenth of the epochs falls on
 APART = 0.05  # in R² or accuracy: training is better than what is held out by so much
 ARRIVED = 1e-2  # of the first gradient norm
-FULL = "an option such as"
 
 
 def advice(options: Options, fit: jgd.Fit, found: dict[str, Any], out: str) -> list[str]:
@@ -80,9 +79,7 @@ def _of_metrics(options: Options, found: dict[str, Any]) -> list[str]:
     """Where the model learned too much, or too little."""
     names = list(found)
     if "held out" not in found:
-        return [
-            f"No rows were held out, so nobody knows how it does on new ones: {flag('validation')} 0.2"
-        ]
+        return ["No rows were held out, so nobody knows how it does on new ones: --validation 0.2"]
     main = next(iter(found["held out"]))
     train, held, guess = (found[name][main] for name in ("training", "held out", names[-1]))
     if None in (train, held, guess):
@@ -91,8 +88,8 @@ def _of_metrics(options: Options, found: dict[str, Any]) -> list[str]:
         return [f"On rows held out it is no better than {names[-1]}. Look for other columns."]
     if train - held > APART:
         return [
-            f"{main} is {train:.3g} in training and {held:.3g} on rows held out: it has learned by heart. "
-            "Take a stronger --penalty l2=0.01, fewer --hidden units, or more rows."
+            f"{main} is {train:.3g} in training and {held:.3g} on rows held out: it has learned by "
+            "heart. Take a stronger --penalty l2=0.01, fewer --hidden units, or more rows."
         ]
     if options.model == "linear":
         return ["If the relation is not linear, a network may do better: --model mlp"]

@@ -1,4 +1,4 @@
-"""What goes wrong, as one or two lines and an exit code. This wants no more than the standard library."""
+"""What goes wrong, as one or two lines and an exit code. This wants the standard library alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def end(error: BaseException) -> NoReturn:
     said = " ".join(str(error).split())
     said = said if len(said) <= 300 else f"{said[:300]}..."
     fail(
-        f"unexpected {type(error).__name__}: {said}\nSee where: jgd --debug {' '.join(sys.argv[1:2])} ...",
+        f"unexpected {type(error).__name__}: {said}\nSee where: jgd --debug COMMAND ...",
         FAILED,
     )
 
@@ -54,7 +54,7 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def group() -> type:
-    """The group of commands that ends for an error as `end` does, with a traceback where one is wanted."""
+    """The group of commands, which ends for an error as `end` does, after a traceback if asked for."""
     from typer.core import TyperGroup
 
     class Group(TyperGroup):
@@ -70,11 +70,13 @@ def group() -> type:
                 _show_traceback(context)
                 end(error)
 
-        def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
-            if not standalone_mode:
-                return super().main(*arguments, standalone_mode=False, **options)
+        def main(self, *arguments: Any, **options: Any) -> Any:
+            is_alone = options.get("standalone_mode", True)
+            options["standalone_mode"] = False
+            if not is_alone:
+                return super().main(*arguments, **options)
             try:
-                code = super().main(*arguments, standalone_mode=False, **options)
+                code = super().main(*arguments, **options)
             except Exception as error:
                 if not hasattr(error, "format_message"):
                     raise

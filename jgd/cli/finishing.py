@@ -56,7 +56,7 @@ def finished(problem: Problem, fit: jgd.Fit, path: Path, seconds: float) -> dict
         "explanation": jgd.explain(fit).partition("\n")[0],
         "notes": problem.notes + notes(problem),
         "advice": advice(problem.options, fit, found, str(path)),
-        "tables": [{"title": "Metrics", "columns": columns, "rows": rows}],
+        "tables": [{"title": "Metrics", "columns": columns, "rows": rows, "alike": "rows"}],
         "figures": figures(problem, fit, path / FIGURES),
         "versions": versions(),
         "epochs": int(fit.epochs),

@@ -26,7 +26,7 @@ Table = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    _option(DATA, "Repeat the run of this config.toml; what is given beside it counts more."),
+    _option(DATA, "Repeat the run of this config.toml; what is given beside it counts."),
 ]
 Target = Annotated[str | None, _option(DATA, "The column to predict.", "--target", "-t")]
 Task = Annotated[
@@ -35,14 +35,14 @@ Task = Annotated[
 ]
 Drop = Annotated[
     list[str] | None,
-    _option(DATA, "A column to leave out. Give it again for another.", metavar="COLUMN"),
+    _option(DATA, "A column to leave out; give it again for more.", metavar="COLUMN"),
 ]
 Separator = Annotated[
     str | None, _option(DATA, "What parts the fields of a text file; by default found out.")
 ]
 Validation = Annotated[
     float | None,
-    _option(DATA, "Share of the rows that is held out to measure by; 0.2, 0 holds out none."),
+    _option(DATA, "Share of the rows held out to measure by; 0.2, and 0 for none."),
 ]
 Model = Annotated[
     str | None, _option(MODEL, "linear, or mlp: a network of dense layers. By default linear.")
@@ -51,7 +51,7 @@ Hidden = Annotated[
     str | None, _option(MODEL, "Units of the hidden layers of mlp, such as 64,32; by default 64.")
 ]
 Activation = Annotated[
-    str | None, _option(MODEL, "Of hidden units: relu (the default), tanh, logistic.")
+    str | None, _option(MODEL, "Of hidden units: relu, tanh or logistic; by default relu.")
 ]
 Loss = Annotated[
     str | None,
@@ -86,7 +86,7 @@ LearningRate = Annotated[
 ]
 Momentum = Annotated[float | None, _option(TRAINING, "Of sgd with a learning rate that is a number.")]
 Epochs = Annotated[
-    int | None, _option(TRAINING, "The most times that each row is visited; by default 50.")
+    int | None, _option(TRAINING, "How often each row is visited at most; by default 50.")
 ]
 Patience = Annotated[
     int | None,
@@ -94,9 +94,7 @@ Patience = Annotated[
 ]
 Tolerance = Annotated[
     float | None,
-    _option(
-        TRAINING, "The relative fall that counts, and share of the first gradient to end at; 0.001."
-    ),
+    _option(TRAINING, "The relative fall that counts, and share of the first gradient to end at."),
 ]
 Seed = Annotated[int | None, _option(TRAINING, "Of rows held out, start and order; by default 0.")]
 Out = Annotated[Path | None, _option(OUTPUT, "Directory of the results; by default TABLE_fit, here.")]

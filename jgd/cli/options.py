@@ -208,11 +208,9 @@ def penalty_of(text: str) -> tuple[str | None, float, float]:
         if not (0 <= strength < math.inf and 0 <= ratio <= 1) or (others and name != "elastic_net"):
             raise ValueError
     except ValueError:
-        example = (
-            "elastic_net=0.01,0.5 (strength, share of l1)" if name == "elastic_net" else f"{name}=0.01"
-        )
+        ratio_too = ",0.5 (strength, share of l1)" if name == "elastic_net" else ""
         raise ValueError(
-            f"--penalty is {text}, but a strength >= 0 is wanted: --penalty {example}"
+            f"--penalty is {text}, but a strength >= 0 is wanted: --penalty {name}=0.01{ratio_too}"
         ) from None
     return name, strength, ratio
 
@@ -230,9 +228,7 @@ def units_of(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise ValueError(
-            f"--hidden is {text}, but numbers of units are wanted: --hidden 64,32"
-        ) from None
+        raise ValueError(f"--hidden is {text}, but units of layers are wanted: --hidden 64,32") from None
 
 
 def _plain(name: str, value: Any) -> Any:

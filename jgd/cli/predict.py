@@ -13,7 +13,7 @@ from jgd.cli import flags
 def predict(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", show_default=False, help="The directory that jgd fit made."),
+        typer.Argument(metavar="MODEL", show_default=False, help="A directory that jgd fit made."),
     ],
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", show_default=False, help="With the columns of training.")
@@ -40,6 +40,8 @@ def predict(
     Writes the column NAME_predicted, of classes also NAME_probability_CLASS for each.
     """
     _check_out(out, force)
+    import polars as pl
+
     from jgd import tables
     from jgd.cli.learned import scores
     from jgd.cli.saved import load_model
@@ -53,7 +55,8 @@ def predict(
                 f"There is no column {name} to keep. {tables.nearest(name, frame.columns)}"
             )
     x, notes = tables.encode(learned.schema, frame)
-    found = frame.select(keep or []).hstack(columns(learned, scores(learned, params, x)))
+    predicted = columns(learned, scores(learned, params, x))
+    found = pl.DataFrame([*(frame[name] for name in dict.fromkeys(keep or ())), *predicted])
     for note in notes:
         say(f"Note: {note}", quiet)
     if out is not None:
@@ -95,9 +98,7 @@ def _check_out(out: Path | None, force: bool) -> None:
             f"--out is {out}, but a name that ends in .csv or .parquet is wanted: --out {out.stem}.csv"
         )
     if out.is_dir():
-        raise ValueError(
-            f"--out is {out}, which is a directory.\nName a file: --out {out}/predictions.csv"
-        )
+        raise ValueError(f"--out is {out}, which is a directory.\nName a file: --out {out}/new.csv")
     if not out.parent.is_dir():
         raise ValueError(
             f"--out is {out}, but there is no directory {out.parent}.\nMake it: mkdir -p {out.parent}"

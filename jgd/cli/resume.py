@@ -17,9 +17,7 @@ def resume(
     ],
     epochs: Annotated[
         int | None,
-        typer.Option(
-            show_default=False, help="Train to this epoch, also where the fit was done before."
-        ),
+        typer.Option(show_default=False, help="Train to this epoch, also where the fit was done."),
     ] = None,
     quiet: flags.Quiet = False,
     as_json: flags.Json = False,
@@ -30,9 +28,7 @@ def resume(
 
     path = directory.expanduser()
     if not (path / CONFIG).is_file():
-        raise ValueError(
-            f"{path} holds no {CONFIG}, so no fit to go on with.\nMake one: jgd fit --out {path}"
-        )
+        raise ValueError(f"{path} holds no {CONFIG}, so no fit.\nMake one: jgd fit ... --out {path}")
     stored = read_toml(path / CONFIG)
     if stored.get("command") != "fit" or type(stored.get("chunk")) is not int or stored["chunk"] < 1:
         raise ValueError(f"{path / CONFIG} is of no fit, so there is nothing to go on with.")
@@ -47,8 +43,8 @@ def resume(
     problem = problem_of(options)
     if problem.checksum != stored.get("table_checksum"):
         raise ValueError(
-            f"{options.table} has changed since, so the fit cannot go on.\nBring the old one back, or fit "
-            f"anew: jgd fit --config {path / CONFIG}"
+            f"{options.table} has changed since, so the fit cannot go on.\nBring the old one back, or "
+            f"fit anew: jgd fit --config {path / CONFIG}"
         )
     about = {"chunk": stored["chunk"], "table_checksum": problem.checksum}
     write_config(path, "fit", to_toml(problem.options) | about)
@@ -60,7 +56,7 @@ def _check_longer(path: Path, summary: dict, before: int, epochs: int | None) ->
     status, done = summary.get("status"), summary.get("epochs", before)
     if status != "EPOCHS_DONE":
         raise ValueError(
-            f"The fit in {path} is done: {status} after {done} epochs.\nFor another one change a choice: "
+            f"The fit in {path} is done: {status} after {done} epochs.\nFor more digits fit anew: "
             f"jgd fit --config {path}/config.toml --tolerance 1e-5"
         )
     if epochs is None or epochs <= before:

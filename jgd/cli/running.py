@@ -1,4 +1,4 @@
-"""The training of a run: with a bar, checkpoints, a history, and what is said where it is interrupted."""
+"""The training of a run: with a bar, checkpoints and a history; what is said where it is interrupted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 import jgd
-from jgd.cli.directory import MODEL, PARAMS
+from jgd.cli.directory import CONFIG, MODEL, PARAMS
 from jgd.cli.learned import LOSSES, Learned, start_of
 from jgd.cli.options import ACTIVATIONS
 from jgd.tables import from_json, to_json
@@ -63,10 +63,8 @@ def load_model(directory: Path) -> tuple[Learned, Any]:
             f"{path} is a file, but the directory of a fit is wanted.\nGive the directory: {path.parent}"
         )
     if not (path / MODEL).is_file():
-        unfinished = (path / "config.toml").is_file()
-        way_out = (
-            f"Finish it: jgd resume {path}" if unfinished else f"Make one: jgd fit ... --out {path}"
-        )
+        is_begun = (path / CONFIG).is_file()
+        way_out = f"Finish it: jgd resume {path}" if is_begun else f"Make one: jgd fit ... --out {path}"
         has = f"holds no {MODEL}, so no model" if path.is_dir() else "is not there"
         raise ValueError(f"{path} {has}.\n{way_out}")
     learned = _learned(path / MODEL)
@@ -77,8 +75,7 @@ def named(params: Any) -> dict[str, np.ndarray]:
     """The arrays of nested dicts by their places: `layer_1/weights`."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(leaf)
-        for path, leaf in leaves
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in leaves
     }
 
 
@@ -95,8 +92,8 @@ def _learned(path: Path) -> Learned:
             "Update jgd, or fit the model again."
         )
     schema, target = from_json(about.get("table"))
-    hidden = about.get("hidden")
-    numbers = [about.get(name) for name in ("target_center", "target_scale")]
+    hidden: Any = about.get("hidden")
+    numbers: list[Any] = [about.get(name) for name in ("target_center", "target_scale")]
     is_right = (
         target is not None
         and isinstance(hidden, list)
@@ -106,9 +103,8 @@ def _learned(path: Path) -> Learned:
     )
     if not is_right or target is None or about.get("loss") not in LOSSES[target.task]:
         raise _broken(path, "a choice in it is none")
-    return Learned(
-        schema, target, tuple(hidden), about["activation"], about["loss"], *map(float, numbers)
-    )
+    center, scale = map(float, numbers)
+    return Learned(schema, target, tuple(hidden), about["activation"], about["loss"], center, scale)
 
 
 def _params(path: Path, learned: Learned) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def print_summary(summary: dict[str, Any], files: list[tuple[str, str]]) -> None
       files: name and what it is.
     """
     out = console()
-    parts = [heading(summary), facts(summary["facts"])]
+    parts: list[Any] = [heading(summary), facts(summary["facts"])]
     if summary.get("notes"):
         parts.append(bullets("Notes", summary["notes"]))
     parts += [results(table) for table in summary["tables"]]
@@ -112,9 +113,25 @@ def results(table: dict[str, Any]) -> Table:
     for place, name in enumerate(table["columns"]):
         is_text = any(isinstance(row[place], str) for row in rows)
         shown.add_column(str(name), justify="left" if is_text else "right", overflow="fold")
-    for row in rows:
-        shown.add_row(*map(number, row))
+    for row in texts(rows, table.get("alike", "columns")):
+        shown.add_row(*row)
     return shown
+
+
+def texts(rows: list[list[Any]], alike: str) -> list[list[str | Text]]:
+    """The values of a table; the numbers of a column, or of a row, have the same digits."""
+    lines = rows if alike == "rows" else list(zip(*rows, strict=True))
+    written = [[number(value, digits) for value in line] for line in lines for digits in [_digits(line)]]
+    return written if alike == "rows" else [list(row) for row in zip(*written, strict=True)]
+
+
+def _digits(values: Any) -> int | None:
+    """Decimals that give the largest number four digits; None where numbers are too unlike for that."""
+    sizes = [abs(value) for value in values if isinstance(value, float) and math.isfinite(value)]
+    largest = max(sizes, default=0.0)
+    if not 1e-3 <= largest < 1e9:
+        return None
+    return max(3 - math.floor(math.log10(largest)), 0) if largest >= 1 else 4
 
 
 def bullets(title: str, sentences: list[str], numbered: bool = False) -> Table:
@@ -141,7 +158,7 @@ def listing(files: list[tuple[str, str]]) -> Table:
     return shown
 
 
-def number(value: Any) -> str | Text:
+def number(value: Any, digits: int | None = None) -> str | Text:
     """A value for people: four digits of a number, commas in a count."""
     if value is None:
         return "–" if _can_write("–") else "-"
@@ -149,6 +166,8 @@ def number(value: Any) -> str | Text:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float) and digits is not None and math.isfinite(value):
+        return f"{value:,.{digits}f}"
     if isinstance(value, float):
         return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     return Text(str(value))
