@@ -11,6 +11,7 @@ from jgd.cli.running import losses
 
 FALLING = 0.01  # of the loss: what fell by more in the last tenth of the epochs falls on
 APART = 0.05  # in R² or accuracy: training is better than what is held out by so much
+FAR = 0.2  # in R² or accuracy: what is worse than a guess by so much has not learned less, but nonsense
 ARRIVED = 1e-2  # of the first gradient norm
 
 
@@ -84,6 +85,11 @@ def _of_metrics(options: Options, found: dict[str, Any]) -> list[str]:
     train, held, guess = (found[name][main] for name in ("training", "held out", names[-1]))
     if None in (train, held, guess):
         return []
+    if held < guess - FAR:
+        return [
+            f"On rows held out it is far worse than {names[-1]}: the steps are too long, or far too "
+            "few. Take --learning-rate auto, or a tenth of the number."
+        ]
     if held <= guess:
         return [f"On rows held out it is no better than {names[-1]}. Look for other columns."]
     if train - held > APART:

@@ -34,11 +34,12 @@ def end(error: BaseException) -> NoReturn:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         fail(
             "the memory is not enough.\nTake fewer rows, leave out columns of many categories "
-            "(--drop NAME), or take a smaller model."
+            "(--drop NAME), or take a smaller model.",
+            FAILED,
         )
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
-        fail(f"{name}{error.strerror or error}.\nFree the place, or name another one.")
+        fail(f"{name}{error.strerror or error}.\nMake room there, or name another place.", FAILED)
     said = " ".join(str(error).split())
     said = said if len(said) <= 300 else f"{said[:300]}..."
     fail(

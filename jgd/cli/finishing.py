@@ -106,14 +106,15 @@ def notes(problem: Problem) -> list[str]:
     ]
 
 
-def files(problem: Problem, path: Path) -> list[tuple[str, str]]:
+def files(path: Path, is_of_use: bool) -> list[tuple[str, str]]:
     """What lies in the directory, and what to do with it."""
+    uses = [(f"jgd predict {path} TABLE", "predicts for other rows")] if is_of_use else []
     return [
         (f"{path / REPORT}", "all of this on one page, with figures"),
         (f"{path / PARAMS}, {MODEL}", "the model"),
         (f"{path / CONFIG}", "every choice"),
         (f"{path / HISTORY}, {SUMMARY}", "every epoch, this summary"),
-        (f"jgd predict {path} TABLE", "predicts for other rows"),
+        *uses,
         (f"jgd fit --config {path / CONFIG}", "does the same again"),
     ]
 

@@ -100,6 +100,6 @@ def run(problem, path, chunk: int, quiet: bool, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     elif not quiet:
-        print_summary(summary, files(problem, path))
+        print_summary(summary, files(path, summary["status"] != "DIVERGED"))
     if summary["status"] == "DIVERGED":
         raise typer.Exit(FAILED)

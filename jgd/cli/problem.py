@@ -135,7 +135,7 @@ def settled(options: Options, target: tables.Target) -> Options:
             "Take --variant batch."
         )
     sizes = {"batch": None, "stochastic": 1, "minibatch": options.batch_size or USUAL_BATCH_SIZE}
-    choices.check_rule(options.rule, options.learning_rate, options.momentum, variant == "batch")
+    _check_rule(options, variant == "batch")
     return options._replace(
         task=target.task,
         loss=options.loss or losses[0],
@@ -144,6 +144,21 @@ def settled(options: Options, target: tables.Target) -> Options:
         variant=variant,
         batch_size=sizes[variant],
     )
+
+
+def _check_rule(options: Options, is_batch: bool) -> None:
+    rate, rule = options.learning_rate, options.rule
+    if options.momentum is not None and (rule != "sgd" or rate == "auto"):
+        raise ValueError(
+            f"--momentum is given, but --rule is {rule} and --learning-rate {rate}. It belongs to sgd "
+            "with a number: --rule sgd --learning-rate 0.01"
+        )
+    if rate != "auto" and rule in choices.RULES and rule not in choices.RATED_RULES:
+        raise ValueError(
+            f"--rule {rule} chooses the length of its steps itself, but --learning-rate is {rate}. "
+            f"Leave it out, or take one of {', '.join(choices.RATED_RULES)}."
+        )
+    choices.check_rule(rule, rate, options.momentum, is_batch)
 
 
 def rule_of(problem: Problem) -> Any:

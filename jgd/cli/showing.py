@@ -73,6 +73,8 @@ def print_summary(summary: dict[str, Any], files: list[tuple[str, str]]) -> None
     if files:
         parts.append(listing(files))
     width = min(out.width, WIDEST)
+    if sys.stderr.isatty() and sys.stdout.isatty():
+        out.print()  # below the bar
     for part in parts:
         out.print(Padding(part, (0, 0, 1, 0)), width=width)
 
@@ -107,6 +109,7 @@ def results(table: dict[str, Any]) -> Table:
         title_justify="left",
         box=box.SIMPLE_HEAD if _can_write("─") else box.ASCII2,
         pad_edge=False,
+        show_edge=False,
         header_style="dim",
     )
     rows = table["rows"]
