@@ -25,7 +25,8 @@ from jgd.cli.learned import scores, values
 from jgd.cli.problem import Problem
 from jgd.cli.running import losses
 from jgd.cli.saved import save_model
-from jgd.wording import count
+from jgd.tables import Schema
+from jgd.wording import count, listed
 
 DRAWN = 20_000  # rows of a figure
 Figures = list[dict[str, str]]
@@ -56,7 +57,7 @@ def finished(problem: Problem, fit: jgd.Fit, path: Path, seconds: float) -> dict
         "explanation": jgd.explain(fit).partition("\n")[0],
         "notes": problem.notes + notes(problem),
         "advice": advice(problem.options, fit, found, str(path)),
-        "tables": [{"title": "Metrics", "columns": columns, "rows": rows, "alike": "rows"}],
+        "tables": [{"title": "Metrics", "columns": columns, "rows": rows}],
         "figures": figures(problem, fit, path / FIGURES),
         "versions": versions(),
         "epochs": int(fit.epochs),
@@ -79,7 +80,6 @@ def facts(problem: Problem, fit: jgd.Fit, seconds: float) -> list[list[Any]]:
     if classes:
         shown = ", ".join(map(str, classes[:4])) + (", ..." if len(classes) > 4 else "")
         task = f"{task}: {shown}" if len(classes) == 2 else f"{task}, {len(classes)} classes: {shown}"
-    columns = count(len(problem.schema.columns), "column")
     model = "linear" if not options.hidden else f"mlp, hidden layers of {_listed(options.hidden)} units"
     sizes = {"batch": "batch", "stochastic": "stochastic"}
     variant = sizes.get(str(options.variant), f"mini-batches of {options.batch_size} rows")
@@ -89,11 +89,25 @@ def facts(problem: Problem, fit: jgd.Fit, seconds: float) -> list[list[Any]]:
     return [
         ["task", task],
         ["rows", f"{num:,} trained on{held}"],
-        ["features", f"{len(problem.names):,} of {columns}"],
+        ["columns", kinds(problem.schema)],
+        ["features", len(problem.names)],
         ["model", f"{model}; {options.loss}{penalty}"],
         ["training", f"{variant}, {options.rule}, learning rate {rate}"],
         ["epochs", f"{int(fit.epochs)} of at most {options.epochs}, {seconds:.1f} s"],
     ]
+
+
+def kinds(schema: Schema) -> str:
+    """How many columns are of which kind, and how many values those of text have."""
+    texts = [column for column in schema.columns if column.kind == "category"]
+    told = []
+    for kind in ("number", "date"):
+        num = sum(column.kind == kind for column in schema.columns)
+        told += [count(num, kind)] * (num > 0)
+    if texts:
+        shown = listed([f"{column.name} ({len(column.values):,})" for column in texts], 4)
+        told.append(f"{len(texts):,} of text: {shown}")
+    return "; ".join(told)
 
 
 def notes(problem: Problem) -> list[str]:

@@ -87,12 +87,13 @@ def run(problem, path, chunk: int, quiet: bool, as_json: bool) -> None:
     """Train, write what the fit leaves, and show it."""
     import typer
 
-    from jgd.cli.finishing import files, finished
+    from jgd.cli.finishing import files, finished, kinds
     from jgd.cli.running import interrupts, trained
     from jgd.cli.showing import print_json, print_summary, say
 
-    told = f"{len(problem.y_train):,} rows, {len(problem.names):,} features"
-    say(f"{problem.target.name}: {problem.target.task}, {told}. Results: {path}", quiet)
+    rows, names = f"{len(problem.y_train):,} rows", f"{len(problem.names):,} features"
+    say(f"{problem.target.name}: {problem.target.task}; {kinds(problem.schema)}", quiet)
+    say(f"Training on {rows} of {names}; results go to {path}", quiet)
     begun = time.perf_counter()
     done = trained(problem, path, chunk, quiet)
     with interrupts(path):

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jgd.cli.options import Options, number_or_auto, options_of, units_of
+from jgd.cli.options import (
+    ACTIVATIONS,
+    LOSSES,
+    MODELS,
+    PENALTIES,
+    RULES,
+    TASKS,
+    VARIANTS,
+    Options,
+    number_or_auto,
+    options_of,
+    units_of,
+)
 
 DATA, MODEL, TRAINING, OUTPUT = "Table", "Model", "Training", "Output"
+PENALTY_WORDS = tuple(name if name in ("none", "nonnegative") else f"{name}=" for name in PENALTIES)
 
 
-def _option(panel: str, help: str, *names: str, **more: Any) -> Any:
+def _option(panel: str, help: str, *names: str, words: tuple[str, ...] = (), **more: Any) -> Any:
+    if words:
+        more["autocompletion"] = _completion(words)
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **more)
+
+
+def _completion(words: tuple[str, ...]) -> Callable:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
 
 
 Table = Annotated[
@@ -31,7 +54,11 @@ Config = Annotated[
 Target = Annotated[str | None, _option(DATA, "The column to predict.", "--target", "-t")]
 Task = Annotated[
     str | None,
-    _option(DATA, "regression, classification, binary or multiclass; by default told by the column."),
+    _option(
+        DATA,
+        "regression, classification, binary or multiclass; by default told by the column.",
+        words=TASKS,
+    ),
 ]
 Drop = Annotated[
     list[str] | None,
@@ -45,13 +72,15 @@ Validation = Annotated[
     _option(DATA, "Share of the rows held out to measure by; 0.2, and 0 for none."),
 ]
 Model = Annotated[
-    str | None, _option(MODEL, "linear, or mlp: a network of dense layers. By default linear.")
+    str | None,
+    _option(MODEL, "linear, or mlp: a network of dense layers. By default linear.", words=MODELS),
 ]
 Hidden = Annotated[
     str | None, _option(MODEL, "Units of the hidden layers of mlp, such as 64,32; by default 64.")
 ]
 Activation = Annotated[
-    str | None, _option(MODEL, "Of hidden units: relu, tanh or logistic; by default relu.")
+    str | None,
+    _option(MODEL, "Of hidden units: relu, tanh or logistic; by default relu.", words=ACTIVATIONS),
 ]
 Loss = Annotated[
     str | None,
@@ -59,6 +88,7 @@ Loss = Annotated[
         MODEL,
         "Regression: squared_error (the default), absolute_error, huber, quantile, poisson. "
         "Classes: log_loss (the default), hinge, squared_hinge.",
+        words=tuple(dict.fromkeys(sum(LOSSES.values(), ()))),
     ),
 ]
 Penalty = Annotated[
@@ -67,10 +97,12 @@ Penalty = Annotated[
         MODEL,
         "On the weights: l1=0.01, l2=0.01, elastic_net=0.01,0.5, group_l1=0.01, nuclear=0.01, "
         "nonnegative; by default none.",
+        words=PENALTY_WORDS,
     ),
 ]
 Variant = Annotated[
-    str | None, _option(TRAINING, "batch, stochastic or minibatch; by default minibatch.")
+    str | None,
+    _option(TRAINING, "batch, stochastic or minibatch; by default minibatch.", words=VARIANTS),
 ]
 BatchSize = Annotated[int | None, _option(TRAINING, "Rows of a mini-batch; by default 32.")]
 Rule = Annotated[
@@ -79,6 +111,7 @@ Rule = Annotated[
         TRAINING,
         "sgd (the default), adam, rmsprop, adagrad; armijo, barzilai_borwein, polyak; accelerated, "
         "coordinate, svrg, saga, katyusha, primal_dual for convex problems.",
+        words=RULES,
     ),
 ]
 LearningRate = Annotated[

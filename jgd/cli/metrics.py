@@ -49,7 +49,7 @@ def baseline(learned: Learned, y_train: np.ndarray, y: np.ndarray) -> dict[str, 
 
 
 def table(problem: Problem, params: Any) -> tuple[dict, Rows, list[str]]:
-    """The metrics of a model as name -> numbers, as rows, and the names of the columns."""
+    """The metrics as part -> name -> number, as a row for each part, and the names of the columns."""
     learned = problem.learned
     parts = {"training": (problem.train, problem.y_train), "held out": (problem.held, problem.y_held)}
     found, y = {}, problem.y_train
@@ -59,7 +59,7 @@ def table(problem: Problem, params: Any) -> tuple[dict, Rows, list[str]]:
     guess = "always the mean" if learned.target.task == "regression" else "always the most frequent"
     found[guess] = baseline(learned, problem.y_train, y)
     names = list(found[guess])
-    return found, [[name, *(part[name] for part in found.values())] for name in names], ["", *found]
+    return found, [[part, *told.values()] for part, told in found.items()], ["", *names]
 
 
 def of_numbers(predicted: np.ndarray, y: np.ndarray) -> dict[str, float | None]:

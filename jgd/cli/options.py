@@ -12,6 +12,11 @@ TASKS = ("regression", "classification", "binary", "multiclass")
 MODELS = ("linear", "mlp")
 VARIANTS = ("batch", "stochastic", "minibatch")
 PENALTIES = ("none", "l1", "l2", "elastic_net", "group_l1", "nuclear", "nonnegative")
+# As in jgd.choices, which this module does without: completion of words shall be quick.
+RULES = (
+    *("sgd", "adam", "rmsprop", "adagrad", "armijo", "barzilai_borwein", "polyak", "accelerated"),
+    *("coordinate", "svrg", "saga", "katyusha", "primal_dual"),
+)
 ACTIVATIONS = ("relu", "tanh", "logistic")
 LOSSES = {
     "regression": ("squared_error", "absolute_error", "huber", "quantile", "poisson"),

@@ -116,16 +116,12 @@ def results(table: dict[str, Any]) -> Table:
     for place, name in enumerate(table["columns"]):
         is_text = any(isinstance(row[place], str) for row in rows)
         shown.add_column(str(name), justify="left" if is_text else "right", overflow="fold")
-    for row in texts(rows, table.get("alike", "columns")):
+    columns = [
+        [number(value, _digits(column)) for value in column] for column in zip(*rows, strict=True)
+    ]
+    for row in zip(*columns, strict=True):
         shown.add_row(*row)
     return shown
-
-
-def texts(rows: list[list[Any]], alike: str) -> list[list[str | Text]]:
-    """The values of a table; the numbers of a column, or of a row, have the same digits."""
-    lines = rows if alike == "rows" else list(zip(*rows, strict=True))
-    written = [[number(value, digits) for value in line] for line in lines for digits in [_digits(line)]]
-    return written if alike == "rows" else [list(row) for row in zip(*written, strict=True)]
 
 
 def _digits(values: Any) -> int | None:
