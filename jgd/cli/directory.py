@@ -15,7 +15,8 @@ import jgd
 
 SUMMARY, CONFIG, HISTORY, REPORT = "summary.json", "config.toml", "history.jsonl", "report.html"
 PARAMS, MODEL, FIGURES, CHECKPOINTS = "model.safetensors", "model.json", "figures", "checkpoints"
-OURS = (SUMMARY, CONFIG, HISTORY, REPORT, PARAMS, MODEL, FIGURES, CHECKPOINTS)
+RESULTS = ("results.csv", "results.parquet")
+OURS = (SUMMARY, CONFIG, HISTORY, REPORT, PARAMS, MODEL, FIGURES, CHECKPOINTS, *RESULTS)
 
 
 class RunDirectory(NamedTuple):
