@@ -1,4 +1,4 @@
-"""What `jgd sweep` tries of an option: ranges and lists, as they are written, and the space they span."""
+"""What `jgd sweep` tries of an option: ranges and lists as they are written, and their space."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def number(value: Any, digits: int | None = None) -> str | Text:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float) and digits is not None and math.isfinite(value):
-        return f"{value:,.{digits}f}"
+        return f"{round(value, digits) + 0.0:,.{digits}f}"  # without the sign of -0
     if isinstance(value, float):
         return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     return Text(str(value))
