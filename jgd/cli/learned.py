@@ -121,5 +121,7 @@ def probabilities(learned: Learned, scores: np.ndarray) -> np.ndarray | None:
 
 def mean_loss(loss: Callable, params: Any, held: Any) -> dict[str, jax.Array]:
     """What is recorded of rows held out, after each epoch."""
-    losses = jax.vmap(loss, in_axes=(None, 0))(params, held)
+    each = functools.partial(loss, params)
+    is_large = len(held["x"]) > ROWS
+    losses = jax.lax.map(each, held, batch_size=ROWS) if is_large else jax.vmap(each)(held)
     return {"held_out_loss": jnp.mean(losses)}

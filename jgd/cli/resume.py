@@ -10,6 +10,9 @@ import typer
 from jgd.cli import flags
 from jgd.cli.fit import run
 
+# How a fit ended that has no more to do, and what a new one may do otherwise.
+ANEW = {"CONVERGED": "--tolerance 1e-5", "STALLED": "--patience 20", "DIVERGED": "--learning-rate auto"}
+
 
 def resume(
     directory: Annotated[
@@ -35,7 +38,7 @@ def resume(
     options = options_of({}, path / CONFIG)
     summary = read_summary(path)
     if summary is not None:
-        _check_longer(path, summary, options.epochs, epochs)
+        _check_longer(path, summary, options.epochs if epochs is None else epochs)
     if epochs is not None:
         options = checked(options._replace(epochs=epochs))
     from jgd.cli.problem import problem_of
@@ -51,16 +54,16 @@ def resume(
     run(problem, path, stored["chunk"], quiet, as_json)
 
 
-def _check_longer(path: Path, summary: dict, before: int, epochs: int | None) -> None:
-    """ValueError where a fit is done and no more epochs are asked for."""
-    status, done = summary.get("status"), summary.get("epochs", before)
-    if status != "EPOCHS_DONE":
+def _check_longer(path: Path, summary: dict, epochs: int) -> None:
+    """ValueError where a fit is done, or as many epochs as are asked for."""
+    status, done = str(summary.get("status")), summary.get("epochs", 0)
+    if status in ANEW:
         raise ValueError(
-            f"The fit in {path} is done: {status} after {done} epochs.\nFor more digits fit anew: "
-            f"jgd fit --config {path}/config.toml --tolerance 1e-5"
+            f"The fit in {path} is done: {status} after {done} epochs.\nFor another one: "
+            f"jgd fit --config {path / 'config.toml'} {ANEW[status]}"
         )
-    if epochs is None or epochs <= before:
+    if epochs <= done:
         raise ValueError(
-            f"The fit in {path} is done: all {before} epochs were run.\nTrain it for longer: "
-            f"jgd resume {path} --epochs {2 * before}"
+            f"The fit in {path} is done: all {done} epochs were run.\nTrain it for longer: "
+            f"jgd resume {path} --epochs {2 * done}"
         )

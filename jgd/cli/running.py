@@ -14,6 +14,7 @@ from jgd.cli.failing import Interrupted
 from jgd.cli.problem import Problem, rule_of, training_options
 from jgd.cli.showing import bars_on_stderr, say
 
+PACKAGE = Path(jgd.__file__).parent
 LOOKS = 100  # at a training: between two of them it hears no Ctrl-C, and says nothing
 OURS = ("interrupted:", "the fit in ")  # warnings that are said here in other words
 
@@ -56,9 +57,9 @@ def trained(problem: Problem, path: Path, chunk: int, quiet: bool) -> jgd.Fit:
             show=not quiet,
             **training_options(problem),
         )
-    said = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-    for text in said:
-        if not text.startswith(OURS) and "jgd" in text:
+    said = [str(warning.message) for warning in caught]
+    for text, warning in zip(said, caught, strict=True):
+        if not text.startswith(OURS) and PACKAGE in Path(warning.filename).parents:
             say(f"Note: {text}", quiet)
     if any(text.startswith(OURS[0]) for text in said):
         raise Interrupted(

@@ -30,22 +30,31 @@ def flights():
 
 @pytest.fixture(scope="session")
 def cancer():
-    bunch = load_breast_cancer(as_frame=True)
-    frame = pl.from_pandas(bunch.data)
-    return frame.with_columns(pl.Series("kind", [bunch.target_names[y] for y in bunch.target]))
+    bunch = load_breast_cancer()
+    frame = pl.DataFrame(dict(zip(bunch.feature_names.tolist(), bunch.data.T, strict=True)))
+    return frame.with_columns(pl.Series("kind", bunch.target_names[bunch.target].tolist()))
+
+
+def fitted(folder, name, frame, target):
+    """The folder with the table and the fit of it: `NAME.csv` or `.parquet`, and `NAME_fit`."""
+    table = written(frame, folder / name)
+    done("fit", table, "--target", target, "--out", folder / f"{table.stem}_fit", *QUICK)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def fits(tmp_path_factory, diamonds, flights, cancer):
-    """The directory of tables and fits: `NAME.csv` or `.parquet`, and `NAME_fit`."""
-    folder = tmp_path_factory.mktemp("fits")
-    frames = {"diamonds.csv": diamonds, "flights.parquet": flights, "cancer.csv": cancer}
-    targets = {"diamonds.csv": "price", "flights.parquet": "arrived", "cancer.csv": "kind"}
-    for name, frame in frames.items():
-        table = written(frame, folder / name)
-        out = folder / f"{table.stem}_fit"
-        done("fit", table, "--target", targets[name], "--out", out, *QUICK)
-    return folder
+def diamonds_fit(tmp_path_factory, diamonds):
+    return fitted(tmp_path_factory.mktemp("fit"), "diamonds.csv", diamonds, "price")
+
+
+@pytest.fixture(scope="session")
+def flights_fit(tmp_path_factory, flights):
+    return fitted(tmp_path_factory.mktemp("fit"), "flights.parquet", flights, "arrived")
+
+
+@pytest.fixture(scope="session")
+def cancer_fit(tmp_path_factory, cancer):
+    return fitted(tmp_path_factory.mktemp("fit"), "cancer.csv", cancer, "kind")
 
 
 @pytest.fixture(scope="session")

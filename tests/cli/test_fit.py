@@ -38,18 +38,18 @@ def predicted(fits, name, frame, kind=".csv"):
     return found, summary_of(fits / f"{name}_fit")["metrics"]["held out"]
 
 
-def test_a_fit_leaves_what_it_says(fits):
-    for name in ("diamonds", "flights", "cancer"):
-        out = fits / f"{name}_fit"
-        assert all((out / file).is_file() for file in FILES)
-        assert (out / "figures" / "learning_curve.svg").is_file()
-        assert len(jgd.logs.read_jsonl(out / "history.jsonl")) == summary_of(out)["epochs"] == 6
+@pytest.mark.parametrize("name", ["diamonds", "flights", "cancer"])
+def test_a_fit_leaves_what_it_says(request, name):
+    out = request.getfixturevalue(f"{name}_fit") / f"{name}_fit"
+    assert all((out / file).is_file() for file in FILES)
+    assert (out / "figures" / "learning_curve.svg").is_file()
+    assert len(jgd.logs.read_jsonl(out / "history.jsonl")) == summary_of(out)["epochs"] == 6
 
 
 @pytest.mark.parametrize("kind", [".csv", ".parquet"])
-def test_regression_by_scikit_learn(fits, diamonds, kind):
+def test_regression_by_scikit_learn(diamonds_fit, diamonds, kind):
     held = held_out(diamonds, "price")
-    found, told = predicted(fits, "diamonds", held, kind)
+    found, told = predicted(diamonds_fit, "diamonds", held, kind)
     y, said = held["price"].to_numpy(), found["price_predicted"].to_numpy()
     assert told["R²"] == pytest.approx(metrics.r2_score(y, said), rel=1e-5)
     assert told["RMSE"] == pytest.approx(metrics.mean_squared_error(y, said) ** 0.5, rel=1e-5)
@@ -58,9 +58,9 @@ def test_regression_by_scikit_learn(fits, diamonds, kind):
 
 
 @pytest.mark.parametrize(("name", "target"), [("flights", "arrived"), ("cancer", "kind")])
-def test_two_classes_by_scikit_learn(fits, request, name, target):
+def test_two_classes_by_scikit_learn(request, name, target):
     held = held_out(request.getfixturevalue(name), target)
-    found, told = predicted(fits, name, held)
+    found, told = predicted(request.getfixturevalue(f"{name}_fit"), name, held)
     first, second = sorted(held[target].unique())
     y, shares = held[target].to_numpy(), found[f"{target}_probability_{second}"].to_numpy()
     assert told["accuracy"] == pytest.approx(metrics.accuracy_score(y, found[f"{target}_predicted"]))
@@ -70,8 +70,8 @@ def test_two_classes_by_scikit_learn(fits, request, name, target):
     np.testing.assert_allclose(found[f"{target}_probability_{first}"] + shares, 1)
 
 
-def test_missing_targets_and_values_are_told(fits, flights):
-    said = " ".join(summary_of(fits / "flights_fit")["notes"])
+def test_missing_targets_and_values_are_told(flights_fit, flights):
+    said = " ".join(summary_of(flights_fit / "flights_fit")["notes"])
     assert f"Left out {flights['arrived'].null_count()} rows without a value of arrived." in said
     assert "tailnum" in said
 
@@ -87,11 +87,11 @@ def test_many_classes_by_scikit_learn(tmp_path, diamonds):
     assert told["log loss"] == pytest.approx(metrics.log_loss(held["cut"], shares), rel=1e-5)
 
 
-def test_csv_and_parquet_give_the_same_model(fits, tmp_path, cancer):
+def test_csv_and_parquet_give_the_same_model(cancer_fit, tmp_path, cancer):
     table = written(cancer, tmp_path / "cancer.parquet")
     done("fit", table, "-t", "kind", "--out", tmp_path / "out", *QUICK, "--quiet")
     for name in SAME:
-        assert (tmp_path / "out" / name).read_bytes() == (fits / "cancer_fit" / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (cancer_fit / "cancer_fit" / name).read_bytes()
 
 
 def test_config_repeats_a_fit_bit_for_bit(small, tmp_path):
