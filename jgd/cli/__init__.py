@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Annotated, Any
 
 import jgd
@@ -31,6 +32,9 @@ def root(
     ] = False,
 ) -> None:
     """Gradient descent in JAX: batch, stochastic and mini-batch from the loss of one example."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without a letter shows another in its place
+            stream.reconfigure(errors="replace")
     if version:
         print(jgd.__version__)
     elif context.invoked_subcommand is None:

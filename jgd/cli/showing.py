@@ -22,6 +22,7 @@ STATUS = {
     "CONVERGED": ("✓", "bold green", "Converged"),
     "EPOCHS_DONE": ("●", "bold blue", "All epochs done"),
     "STALLED": ("▲", "bold yellow", "Stalled"),
+    "DONE": ("✓", "bold green", "Done:"),
     "DIVERGED": ("✗", "bold red", "Diverged"),
 }
 WIDEST = 100  # letters of a line of text: longer ones are hard to read
@@ -47,7 +48,7 @@ def bars_on_stderr() -> Iterator[None]:
 
 def print_json(summary: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    print(json.dumps(plain(summary), ensure_ascii=False))
+    print(json.dumps(plain(summary), ensure_ascii=not _can_write("²…")))
 
 
 def say(text: str, quiet: bool) -> None:

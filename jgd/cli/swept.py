@@ -64,7 +64,7 @@ def finished(
         "title": f"{lanes.problem.target.name} of {Path(lanes.problem.options.table).name}: "
         f"the best of {count(len(rows), 'configuration')}",
         "facts": facts(lanes, found, axes, seconds),
-        "status": "Done" if ranked else "DIVERGED",
+        "status": "DONE" if ranked else "DIVERGED",
         "explanation": _explanation(rows, ranked, num_failed, found, names),
         "notes": lanes.problem.notes + notes(lanes, found) + interrupted,
         "advice": advice(lanes, best, axes, command, num_failed, len(rows), path),
@@ -86,10 +86,8 @@ def finished(
 
 def records(lanes: Lanes, found: Found) -> list[dict[str, Any]]:
     """A dict for each configuration, with its score: the loss of held-out rows below 0."""
-    if isinstance(found, jgd.Sweep):
-        rows = found.records(score_of(lanes.problem))
-    else:
-        rows = found.records()
+    score = (score_of(lanes.problem),) if isinstance(found, jgd.Sweep) else ()
+    rows: list[dict[str, Any]] = found.records(*score)
     for place, row in enumerate(rows):
         for name, value in found.configs.config(place).items():
             row[name] = _short(value)
@@ -157,14 +155,12 @@ def advice(
         if axis.is_static or len(set(_numbers(lanes, axis))) < 3:
             continue
         low, high = min(_numbers(lanes, axis)), max(_numbers(lanes, axis))
-        value = best[axis.name]
+        name, value = axis.name.replace("_", " "), best[axis.name]
         is_floor = axis.name == "momentum" and low == 0
         if value == low and not is_floor:
-            said.append(f"The best {axis.name} is the lowest that was tried, {value:g}: go on below it.")
+            said.append(f"The best {name} is the lowest that was tried, {value:g}: go on below it.")
         if value == high:
-            said.append(
-                f"The best {axis.name} is the highest that was tried, {value:g}: go on above it."
-            )
+            said.append(f"The best {name} is the highest that was tried, {value:g}: go on above it.")
     if best.get("status") == "EPOCHS_DONE":
         more = 2 * lanes.problem.options.epochs
         said.append(f"The best ran all epochs and may not be done: --epochs {more}")
@@ -246,7 +242,7 @@ def _explanation(rows: list, ranked: list, num_failed: int, found: Found, names:
         return f"DIVERGED: {lost}."
     best = rows[ranked[0]]
     at = ", ".join(f"{name.replace('_', ' ')} {_text(best[name])}" for name in names)
-    return f"Done: best at {at}. {lost}."
+    return f"DONE: best at {at}. {lost}."
 
 
 def _diverged(row: dict[str, Any]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,21 @@ def drawings(lanes: Lanes, found: Any, names: list[str], ranked: list[int], fold
     judged = as_judged(lanes, found)
     is_held = lanes.problem.held is not None or isinstance(found, jgd.CrossValidation)
     loss = HELD_OUT if is_held else "final loss"
-    wanted = []
+    wanted: list[tuple] = []
     if len(names) == 1:
-        draw: Any = lambda ax: plots.final_loss(judged, names[0], ax)  # noqa: E731
+        draw = _along(judged, names[0])
         wanted.append(("along", f"The {loss} along {_plain(names[0])}", draw, None))
     elif len(names) == 2:
-        draw = lambda ax: plots.heat_map(judged, names[0], names[1], ax)  # noqa: E731
+        draw = functools.partial(plots.heat_map, judged, names[0], names[1])
         title = f"The {loss} over {_plain(names[0])} and {_plain(names[1])}"
         wanted.append(("over", title, draw, (7.0, 4.6)))
     else:
-        draw = lambda ax: plots.parallel_coordinates(judged, ax)  # noqa: E731
+        draw = functools.partial(plots.parallel_coordinates, judged)
         wanted.append(("all_axes", f"The {loss} over all that varied", draw, (8.0, 4.4)))
         for name in names:
-            along: Any = lambda ax, name=name: plots.final_loss(judged, name, ax)
-            wanted.append((f"along_{name}", f"The {loss} along {_plain(name)}", along, None))
+            wanted.append(
+                (f"along_{name}", f"The {loss} along {_plain(name)}", _along(judged, name), None)
+            )
     shown = [
         Drawing(name, title, f"{title}, of all configurations.", _named(draw, loss), size)
         for name, title, draw, size in wanted
@@ -44,14 +47,20 @@ def drawings(lanes: Lanes, found: Any, names: list[str], ranked: list[int], fold
     if isinstance(found, jgd.Halving):
         halved = found
         if is_held:
-            halved = _dataclass_with(found, fits=_by_held_out(found.fits))
+            halved = dataclasses.replace(found, fits=_by_held_out(found.fits))
         title = "Which configurations went on"
-        draw = _named(lambda ax: plots.halving_brackets(halved, ax), loss)
+        draw = _named(functools.partial(plots.halving_brackets, halved), loss)
         shown.append(Drawing("halving", title, f"{title}: {loss} by epoch.", draw))
     if ranked and not isinstance(found, jgd.CrossValidation):
         fit = (found.sweep if isinstance(found, jgd.Halving) else found).fit(ranked[0])
         shown.append(_of_best(fit))
     return drawn(folder, shown)
+
+
+def _along(judged: jgd.Sweep, name: str) -> Any:
+    from jgd import plots
+
+    return lambda ax: plots.final_loss(judged, name, ax)
 
 
 def as_judged(lanes: Lanes, found: Any) -> jgd.Sweep:
@@ -115,12 +124,6 @@ def _named(draw: Any, loss: str) -> Any:
             ax.set_xticks(ax.get_xticks(), [loss if text == "final loss" else text for text in labels])
 
     return named
-
-
-def _dataclass_with(halving: jgd.Halving, **parts: Any) -> jgd.Halving:
-    import dataclasses
-
-    return dataclasses.replace(halving, **parts)
 
 
 def _plain(name: str) -> str:

@@ -32,6 +32,7 @@ BADGES = {
     "CONVERGED": Badge("good", "✓", "Converged"),
     "EPOCHS_DONE": Badge("fair", "●", "All epochs done"),
     "STALLED": Badge("poor", "▲", "Stalled"),
+    "DONE": Badge("good", "✓", "Done"),
     "DIVERGED": Badge("bad", "✕", "Diverged"),
 }
 
