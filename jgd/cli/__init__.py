@@ -17,7 +17,7 @@ except ImportError:
 
 # The command NAME is the function NAME of the module jgd.cli.NAME, which imports nothing but typer
 # before it is called: so the help is quick, and needs none of the extras.
-COMMANDS = ("fit", "sweep", "predict", "resume", "demo")
+COMMANDS = ("fit", "predict", "resume", "sweep", "compare", "report", "info", "demo")
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the training diverged, or an unexpected error; 2 an option, a table or a "
     "directory does not fit; 130 interrupted by Ctrl-C, 143 by SIGTERM: what was done is saved."
@@ -46,7 +46,9 @@ def root(
 
 def app() -> Any:
     """The typer application: `root` and all commands."""
-    made = typer.Typer(cls=group(), add_completion=True, epilog=EXIT_CODES, rich_markup_mode="markdown")
+    made = typer.Typer(
+        name="jgd", cls=group(), add_completion=True, epilog=EXIT_CODES, rich_markup_mode="markdown"
+    )
     made.callback(invoke_without_command=True)(root)
     for name in COMMANDS:
         command = getattr(importlib.import_module(f"jgd.cli.{name}"), name)

@@ -101,7 +101,7 @@ def sweep(
         config,
     )
     options, axes = asked(values)
-    from jgd.cli.directory import default_out, emptied, forsaken, made, write_config
+    from jgd.cli.directory import default_out, forsaken, made
 
     directory = made(out or default_out(options.table, "sweep"), force)
     try:
@@ -109,9 +109,7 @@ def sweep(
         from jgd.cli.lanes import lanes_of
 
         lanes = lanes_of(options, axes, space_of(axes, values.get("draws"), options.seed))
-        emptied(directory)
-        write_config(directory.path, "sweep", values | {"table": options.table})
-        summary = _searched(lanes, values, axes, directory.path, quiet)
+        summary = _searched(lanes, values, axes, directory, quiet)
     except BaseException:
         forsaken(directory)
         raise
@@ -128,11 +126,14 @@ def sweep(
         raise typer.Exit(FAILED)
 
 
-def _searched(lanes: Any, values: dict[str, Any], axes: Any, path: Any, quiet: bool) -> dict[str, Any]:
+def _searched(
+    lanes: Any, values: dict[str, Any], axes: Any, directory: Any, quiet: bool
+) -> dict[str, Any]:
     """Train all of them, and write what is left of it."""
     import warnings
 
     from jgd.cli import lanes as trainings
+    from jgd.cli.directory import emptied, write_config
     from jgd.cli.showing import bars_on_stderr, say
     from jgd.cli.swept import finished
 
@@ -152,4 +153,7 @@ def _searched(lanes: Any, values: dict[str, Any], axes: Any, path: Any, quiet: b
         else:
             found = trainings.swept(lanes, show=not quiet)
     interrupted = [str(w.message) for w in caught if str(w.message).startswith("interrupted:")]
-    return finished(lanes, found, values, axes, path, time.perf_counter() - begun, interrupted)
+    seconds = time.perf_counter() - begun
+    emptied(directory)
+    write_config(directory.path, "sweep", values | {"table": problem.options.table})
+    return finished(lanes, found, values, axes, directory.path, seconds, interrupted)
