@@ -17,7 +17,7 @@ except ImportError:
 
 # The command NAME is the function NAME of the module jgd.cli.NAME, which imports nothing but typer
 # before it is called: so the help is quick, and needs none of the extras.
-COMMANDS = ("fit", "predict", "resume", "sweep", "compare", "report", "info", "demo")
+COMMANDS = ("fit", "predict", "resume", "sweep", "compare", "diagnose", "report", "info", "demo")
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the training diverged, or an unexpected error; 2 an option, a table or a "
     "directory does not fit; 130 interrupted by Ctrl-C, 143 by SIGTERM: what was done is saved."

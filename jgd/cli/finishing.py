@@ -80,7 +80,7 @@ def facts(problem: Problem, fit: jgd.Fit, seconds: float) -> list[list[Any]]:
     if classes:
         shown = ", ".join(map(str, classes[:4])) + (", ..." if len(classes) > 4 else "")
         task = f"{task}: {shown}" if len(classes) == 2 else f"{task}, {len(classes)} classes: {shown}"
-    model = "linear" if not options.hidden else f"mlp, hidden layers of {_listed(options.hidden)} units"
+    model = "linear" if not options.hidden else _hidden(options.hidden)
     sizes = {"batch": "batch", "stochastic": "stochastic"}
     variant = sizes.get(str(options.variant), f"mini-batches of {options.batch_size} rows")
     penalty = "" if options.penalty == "none" else f", penalty {options.penalty}"
@@ -200,5 +200,6 @@ def _draw_predictions(problem: Problem, fit: jgd.Fit, keep: Any, plots: Any) -> 
         )
 
 
-def _listed(hidden: tuple[int, ...]) -> str:
-    return " and ".join(map(str, hidden))
+def _hidden(units: tuple[int, ...]) -> str:
+    layers = "a hidden layer" if len(units) == 1 else "hidden layers"
+    return f"mlp, {layers} of {' and '.join(map(str, units))} units"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +63,7 @@ def predict(
     if out is not None:
         _write(found, out)
     elif not as_json:
-        print(found.write_csv(), end="")
+        _print(found.write_csv())
     if as_json:
         said = {} if out is not None else {"predictions": found.to_dicts()}
         where = None if out is None else str(out)
@@ -105,6 +106,13 @@ def _check_out(out: Path | None, force: bool) -> None:
         )
     if out.exists() and not force:
         raise ValueError(f"{out} is there already.\nName another file, or replace it: --force")
+
+
+def _print(text: str) -> None:
+    """In UTF-8, whatever the terminal is: these are data."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
 
 
 def _write(found: Any, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,9 @@ def interrupts(path: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted:
+        raise
+    except SystemExit:  # after SIGTERM
+        print(f"Go on: jgd resume {path}", file=sys.stderr)
         raise
     except KeyboardInterrupt as error:
         raise Interrupted(

@@ -111,27 +111,39 @@ def test_what_is_given_counts_more_than_the_config(small, tmp_path):
     assert "learning_rate = 0.05" in told
 
 
-def test_resume_after_ctrl_c_is_as_if_there_had_been_none(small, tmp_path, monkeypatch):
-    jsonl, out = jgd.logs.jsonl, tmp_path / "out"
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Run a command that hears a signal in an epoch."""
 
-    def interrupting(path):
-        write = jsonl(path)
+    def run_until(epoch, *arguments, number=signal.SIGINT):
+        jsonl = jgd.logs.jsonl
 
-        def log(epoch, record):
-            write(epoch, record)
-            if epoch == 2:
-                signal.raise_signal(signal.SIGINT)
+        def interrupting(path):
+            write = jsonl(path)
 
-        return log
+            def log(place, record):
+                write(place, record)
+                if place == epoch:
+                    signal.raise_signal(number)
 
+            return log
+
+        with monkeypatch.context() as patch:
+            patch.setattr(jgd.logs, "jsonl", interrupting)
+            return run(*arguments)
+
+    return run_until
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_resume_after_a_signal_is_as_if_there_had_been_none(small, tmp_path, interrupted, number, code):
+    out = tmp_path / "out"
     arguments = ("fit", small / "small.csv", "--target", "y", "--out", out, *QUICK)
-    monkeypatch.setattr(jgd.logs, "jsonl", interrupting)
-    result = run(*arguments)
-    assert result.exit_code == 130
+    result = interrupted(2, *arguments, number=number)
+    assert result.exit_code == code
     assert f"jgd resume {out}" in result.stderr
-    assert "after 3 of 6 epochs" in result.stderr
+    assert "3 of 6 epochs" in result.stderr
     assert "Traceback" not in result.output
-    monkeypatch.setattr(jgd.logs, "jsonl", jsonl)
     done("resume", out)
     for name in SAME:
         assert (out / name).read_bytes() == (small / "fit" / name).read_bytes()
@@ -143,6 +155,15 @@ def test_resume_trains_for_longer(small, tmp_path):
     done("resume", tmp_path / "out", "--epochs", "6")
     for name in (*SAME, "config.toml"):
         assert (tmp_path / "out" / name).read_bytes() == (small / "fit" / name).read_bytes()
+
+
+def test_resume_of_a_fit_that_was_made_longer_and_interrupted(small, tmp_path, interrupted):
+    out = tmp_path / "out"
+    done("fit", "--config", small / "fit" / "config.toml", "--epochs", "2", "--out", out)
+    assert interrupted(3, "resume", out, "--epochs", "6").exit_code == 130
+    done("resume", out)
+    for name in SAME:
+        assert (out / name).read_bytes() == (small / "fit" / name).read_bytes()
 
 
 def test_json_is_all_that_stdout_holds(small, tmp_path):
