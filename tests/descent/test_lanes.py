@@ -8,7 +8,15 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jgd
-from jgd.descent.lanes import FEWEST_LANES, FEWEST_TO_FILL_UP, LONGEST_ROW, scan_steps
+from jgd.descent.lanes import (
+    FEWEST_LANES,
+    FEWEST_OF_MATRICES,
+    FEWEST_TO_FILL_UP,
+    HALF,
+    LARGEST_MATRIX,
+    LONGEST_ROW,
+    scan_steps,
+)
 from jgd.tree import as_partial
 from tests import cases
 from tests.problems import x64
@@ -172,9 +180,23 @@ def test_rules_of_optax(rule, variant):
         (LONGEST_ROW, None, "stochastic"),
         (LONGEST_ROW + 1, None, "stochastic"),
         (5, 3, "stochastic"),
+        (LARGEST_MATRIX // 3 + 1, 3, "stochastic"),
     ],
 )
 def test_rows_of_any_length_and_matrices(length, outputs, variant):
+    assert_lanes_are(of_linear_models(length, outputs, variant), RATES)
+
+
+@pytest.mark.parametrize("lanes", [FEWEST_OF_MATRICES - 1, FEWEST_OF_MATRICES, HALF + 1])
+def test_any_number_of_lanes_of_matrices(lanes):
+    train = jax.jit(of_linear_models(5, 3, "stochastic"))
+    came = jax.vmap(train)(RATES[:lanes])
+    for i in (0, lanes - 1):
+        assert_close(lane(came, i), train(RATES[i]))
+
+
+def of_linear_models(length, outputs, variant):
+    """`rate -> numbers of the fit` of a linear model with so many features and outputs."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, length)), rng.integers(0, 3, 20)
     params = jax.tree.map(
@@ -198,7 +220,7 @@ def test_rows_of_any_length_and_matrices(length, outputs, variant):
             )
         )
 
-    assert_lanes_are(train, RATES)
+    return train
 
 
 @pytest.mark.parametrize("lanes", [FEWEST_TO_FILL_UP - 1, FEWEST_TO_FILL_UP, FEWEST_LANES])
