@@ -15,8 +15,13 @@ import jgd
 
 with contextlib.suppress(ImportError):
     importlib.import_module("jgd.plots")
+with contextlib.suppress(ImportError):
+    importlib.import_module("jgd.report")
+with contextlib.suppress(ImportError):
+    importlib.import_module("jgd.tables")
 
-EXTRAS = {"matplotlib", "polars", "rich", "sklearn", "typer", "orbax"}
+EXTRAS = {"jinja2", "matplotlib", "orbax", "polars", "rich", "safetensors", "sklearn"}
+EXTRAS |= {"tensorboardX", "tomli_w", "typer"}
 MODULES = sorted(module.name for module in pkgutil.walk_packages(jgd.__path__, "jgd."))
 PUBLIC = {
     "": (
@@ -66,10 +71,18 @@ PUBLIC = {
         *("standardize", "minmax", "whiten", "polynomial", "interactions"),
         *("one_hot", "tokenize", "hashing"),
     ),
+    "logs.": ("jsonl", "read_jsonl", "tensorboard"),
+    "report.": ("report",),
+    "tables.": (
+        *("read_table", "nearest", "infer_target", "has_target", "encode_target", "decode"),
+        *("infer_columns", "encode", "feature_names", "text_columns", "to_json", "from_json"),
+        "split_rows",
+    ),
     "metrics.": ("accuracy", "log_loss", "rmse", "r2", "auc", "precision_at_k"),
     "plots.": (
         *("learning_curves", "path_on_contours", "final_loss", "heat_map", "parallel_coordinates"),
-        *("halving_brackets", "range_test", "coefficient_path"),
+        *("halving_brackets", "range_test", "coefficient_path", "loss_history", "predictions"),
+        *("confusion", "coefficients", "style", "save"),
     ),
 }
 FUNCTIONS = [room + name for room, names in PUBLIC.items() for name in names]

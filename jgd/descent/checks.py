@@ -83,7 +83,7 @@ def checked_arguments(
     in_order = bool(shuffle) and not is_batch
     key = checked_key(key, in_order) if in_order or objective.random else None
     params, data = strong((params, data))
-    rule = _checked_rule(rule)
+    rule = checked_rule(rule)
     stop = _checked_stop(stop, evaluate)
     if objective.random:
         _check_noise_is_borne(rule, stop)
@@ -153,7 +153,7 @@ def checked_key(key, in_order: bool):
     return key
 
 
-def _checked_rule(rule) -> optax.GradientTransformationExtraArgs | Method:
+def checked_rule(rule) -> optax.GradientTransformationExtraArgs | Method:
     """The rule as a pytree that takes extra arguments, whatever optax calls it; a method as it is."""
     if isinstance(rule, Method):
         return rule

@@ -1,4 +1,4 @@
-"""Estimators for those at home in scikit-learn. They want scikit-learn, which `import jgd` does not load."""
+"""Estimators for those at home in scikit-learn, which they want and `import jgd` does not load."""
 
 try:
     import sklearn  # noqa: F401

@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
@@ -13,13 +14,23 @@ from jgd.descent.explain import explain
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.sklearn.tasks import task_of
-from jgd.sklearn.training import run
+from jgd.sklearn.training import check_start, run
 
 ACTIVATE = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "logistic": expit}
+
+WAYS_OUT = {
+    Status.EPOCHS_DONE: "Raise max_iter, allow a larger tol, or bring the features to one scale "
+    "(sklearn.preprocessing.StandardScaler); tol=None asks for just these epochs.",
+    Status.DIVERGED: 'Lower the learning_rate or leave it "auto", and bring the features to one scale '
+    "(sklearn.preprocessing.StandardScaler). The params are the last finite ones.",
+}
 
 
 class DescentEstimator(BaseEstimator):
     """An estimator that is trained by `jgd.descend`."""
+
+    fit_: Fit
+    loss_curve_: list[float]
 
     def explain(self) -> str:
         """How the last fit ended, and what to do next, in words: `jgd.explain` of `fit_`."""
@@ -28,17 +39,20 @@ class DescentEstimator(BaseEstimator):
     def _train(self, losses: str, outputs: int | None, data: dict, weights: Any) -> None:
         """Train on all epochs, from the params at hand where it is a warm start."""
         task = task_of(self, losses, outputs, data, weights)
-        self._keep(run(task, self.fit_.params if self.warm_start and hasattr(self, "fit_") else None))
+        start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
+        check_start(task, start)
+        self._keep(run(task, start))
         is_cut_short = self.status_ == Status.EPOCHS_DONE and self.tol is not None
         if self.status_ == Status.DIVERGED or is_cut_short:
-            warnings.warn(self.explain(), ConvergenceWarning, stacklevel=3)
+            headline = self.explain().partition("\n")[0]
+            warnings.warn(f"{headline} {WAYS_OUT[self.status_]}", ConvergenceWarning, stacklevel=3)
 
     def _train_one_epoch(self, losses: str, outputs: int | None, data: dict, weights: Any) -> None:
         """One epoch more, with what the rule remembers of those before."""
         task = task_of(self, losses, outputs, data, weights, is_partial=True)
         before = getattr(self, "loss_curve_", []) if hasattr(self, "fit_") else []
         # A stop test of an earlier `fit` has its own memory, which is of no use here.
-        state = self.fit_.state._replace(stop_state=(), status=np.int32(0)) if before else None
+        state = self.fit_.state._replace(stop_state=(), status=jnp.int32(0)) if before else None
         self._keep(run(task, state))
         self.loss_curve_ = before + self.loss_curve_
         self.n_iter_ = len(self.loss_curve_)

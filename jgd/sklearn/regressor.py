@@ -12,7 +12,7 @@ from jgd.sklearn.base import DescentEstimator
 
 
 class GDRegressor(MultiOutputMixin, RegressorMixin, DescentEstimator):
-    """Regression by gradient descent: `mean_i w_i loss(predict(x_i), y_i) + penalty`, over weights of mean 1.
+    """Regression by gradient descent: `mean_i w_i loss(predict(x_i), y_i) + penalty`.
 
     Linear, or with hidden layers a perceptron. As with every gradient descent, bring the features to one
     scale first: `make_pipeline(StandardScaler(), GDRegressor())`.
@@ -31,8 +31,8 @@ class GDRegressor(MultiOutputMixin, RegressorMixin, DescentEstimator):
       rule: "sgd", "adagrad", "rmsprop", "adam"; "armijo", "barzilai_borwein", "polyak"; for convex
         problems "accelerated", "coordinate", "svrg", "saga", "katyusha", "primal_dual"; or a rule of jgd
         or optax.
-      learning_rate: a number; "auto" is the usual one of the rule, and with "sgd" steps that choose their
-        own length.
+      learning_rate: a number; "auto" is the usual one of the rule, and with "sgd" steps that choose
+        their own length.
       momentum: of "sgd" with a number as learning rate; None has none.
       batch_size: examples of a step; None takes all at once.
       max_iter: the most epochs.

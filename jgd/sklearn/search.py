@@ -3,24 +3,21 @@
 import copy
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin, clone
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
-from sklearn.utils import _safe_indexing, check_random_state, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from jgd import choices
 from jgd.descent.status import Status
-from jgd.sklearn.arrays import with_class_weights
 from jgd.sklearn.base import DescentEstimator
 from jgd.sklearn.classifier import GDClassifier
-from jgd.sklearn.grid import Fold, fits_of_grid
+from jgd.sklearn.folds import searched
 from jgd.sklearn.regressor import GDRegressor
-from jgd.sklearn.tasks import ABSENT, check_parameters, held_out, normalized, numbers_of, setup_of
+from jgd.sklearn.tasks import ABSENT
 
 TRACED = ("alpha", "l1_ratio", "learning_rate", "momentum", "tol")
 STRENGTHS = tuple(np.logspace(-6, 1, 15).tolist())  # of the penalty, where no grid is given
@@ -37,11 +34,12 @@ def _best_has(name: str) -> Any:
 class DescentSearchCV(BaseEstimator):
     """Every configuration of a grid, trained without each fold in turn, and the best on all examples."""
 
-    def __init__(self, estimator=None, param_grid=None, *, cv=None, scoring=None):
+    def __init__(self, estimator=None, param_grid=None, *, cv=None, scoring=None, random_state=None):
         self.estimator = estimator
         self.param_grid = param_grid
         self.cv = cv
         self.scoring = scoring
+        self.random_state = random_state
 
     def fit(self, X, y, **fit_params):
         """Search, and train the best configuration on all examples.
@@ -49,7 +47,7 @@ class DescentSearchCV(BaseEstimator):
         Args:
           X: [N, D] numbers.
           y: [N] targets or labels.
-          **fit_params: `sample_weight`, [N] numbers >= 0; it weighs what is learned from, not the scores.
+          **fit_params: `sample_weight`, [N] numbers >= 0, of what is learned from and of the scores.
 
         Returns:
           The estimator.
@@ -70,7 +68,7 @@ class DescentSearchCV(BaseEstimator):
         status = np.empty(scores.shape, int)
         for places in _groups(base, configs):
             estimators = [_with(base, configs[place]) for place in places]
-            status[places], scores[places] = _searched(estimators, X, y, weights, splits, self.scoring)
+            status[places], scores[places] = searched(estimators, X, y, weights, splits, self.scoring)
         self.cv_results_ = _results(configs, scores, status)
         self.best_index_ = int(np.argmin(self.cv_results_["rank_test_score"]))
         self.best_params_ = configs[self.best_index_]
@@ -101,15 +99,18 @@ class DescentSearchCV(BaseEstimator):
 
     def _base(self) -> DescentEstimator:
         if self.estimator is None:
-            return self._kind()
+            return self._kind(random_state=self.random_state)
         if not isinstance(self.estimator, self._kind):
             raise ValueError(
                 f"estimator is {type(self.estimator).__name__}, but a {self._kind.__name__} is wanted. "
-                "Of a pipeline, put the steps before it in front of the search: "
-                f"make_pipeline(StandardScaler(), {type(self).__name__}({self._kind.__name__}(), grid)). "
+                "Of a pipeline, put the steps before it in front of the search: make_pipeline("
+                f"StandardScaler(), {type(self).__name__}({self._kind.__name__}(), grid)). "
                 "Anything else goes into sklearn.model_selection.GridSearchCV."
             )
-        return clone(self.estimator)
+        estimator = clone(self.estimator)
+        if self.random_state is not None:
+            estimator.random_state = self.random_state
+        return estimator
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "best_estimator_")
@@ -152,6 +153,7 @@ class GDRegressorCV(MultiOutputMixin, RegressorMixin, DescentSearchCV):
       param_grid: dict name -> values, or a list of these; None takes 15 strengths of the penalty.
       cv: as in scikit-learn: None is 5 folds, an int, a splitter, or pairs of places.
       scoring: as in scikit-learn; None is R².
+      random_state: seed, in the place of the estimator's; None leaves it to the estimator.
 
     Attributes:
       best_estimator_: trained on all examples; best_params_, best_score_, best_index_.
@@ -174,7 +176,7 @@ class GDRegressorCV(MultiOutputMixin, RegressorMixin, DescentSearchCV):
 class GDClassifierCV(ClassifierMixin, DescentSearchCV):
     """`GDClassifier` with the best parameters of a grid, by cross-validation, as lanes of one program.
 
-    See `GDRegressorCV`: the same, with folds that hold the classes in equal parts, and accuracy as score.
+    As `GDRegressorCV`, with folds that hold the classes in equal parts, and with accuracy as score.
 
     Args:
       estimator: a `GDClassifier`; None takes one as it comes.
@@ -182,6 +184,7 @@ class GDClassifierCV(ClassifierMixin, DescentSearchCV):
       cv: as in scikit-learn: None is 5 folds, an int, a splitter, or pairs of places. A class that a
         training part lacks stays known there.
       scoring: as in scikit-learn; None is accuracy.
+      random_state: seed, in the place of the estimator's; None leaves it to the estimator.
 
     Attributes:
       best_estimator_: trained on all examples; best_params_, best_score_, best_index_, classes_.
@@ -246,14 +249,18 @@ def _checked_grid(grid: Any, base: DescentEstimator) -> Any:
 
 
 def _with(base: DescentEstimator, config: dict) -> DescentEstimator:
-    return copy.copy(base).set_params(**config)
+    estimator = copy.copy(base)
+    for name, value in config.items():  # set_params reads the signature anew each time
+        setattr(estimator, name, value)
+    return estimator
 
 
 def _groups(base: DescentEstimator, configs: list[dict]) -> list[list[int]]:
     """The places of the configurations that can share a program: they differ in traced numbers alone."""
     groups: dict[tuple, list[int]] = {}
+    plain = base.get_params(deep=False)
     for place, config in enumerate(configs):
-        parameters = {**base.get_params(deep=False), **config}
+        parameters = {**plain, **config}
         for name in TRACED:
             if not (name in ABSENT and parameters[name] in (ABSENT[name],)):
                 parameters[name] = "traced"
@@ -263,72 +270,6 @@ def _groups(base: DescentEstimator, configs: list[dict]) -> list[list[int]]:
         )
         groups.setdefault(key, []).append(place)
     return list(groups.values())
-
-
-def _searched(estimators, X, y, sample_weight, splits, scoring) -> tuple[np.ndarray, np.ndarray]:
-    """Status and scores [k, F] of the configurations of a group."""
-    for estimator in estimators:
-        check_parameters(estimator)
-    first = copy.copy(estimators[0])
-    seed = check_random_state(first.random_state).randint(2**31 - 1)
-    class_weight = getattr(first, "class_weight", None)
-    if class_weight is not None:
-        first.class_weight = None  # by fold
-    losses, outputs, data, weights = first._checked(X, y, sample_weight, True)
-
-    def weights_on(rows):
-        part = None if weights is None else weights[rows]
-        if class_weight is None:
-            return part
-        numbers = data["y"] if data["y"].ndim == 1 else data["y"].argmax(axis=1)
-        return with_class_weights(part, class_weight, first.classes_, numbers[rows])
-
-    numbers = [numbers_of(estimator, seed) for estimator in estimators]
-    numbers = {name: np.stack([one[name] for one in numbers]) for name in numbers[0]}
-    folds = [_fold(first, losses, data["y"], weights_on(rows), seed, rows, out) for rows, out in splits]
-    status, scores = (
-        np.empty((len(estimators), len(splits)), int),
-        np.empty((len(estimators), len(splits))),
-    )
-    for places in _of_one_size(folds):
-        together = jax.tree.map(lambda *parts: np.stack(parts), *(folds[place] for place in places))
-        setup, given = setup_of(first, losses, outputs, together.rows.shape[1], False)
-        fits, found = fits_of_grid(setup, numbers, given, data, together)
-        if scoring is not None:
-            found = _scored(
-                estimators, first, fits, X, y, [splits[place][1] for place in places], scoring
-            )
-        status[:, places], scores[:, places] = np.asarray(fits.status), found
-    return status, scores
-
-
-def _fold(estimator, losses, y, weights, seed, rows, tested) -> Fold:
-    held = held_weights = None
-    if estimator.early_stopping:
-        kept, left_out = held_out(estimator, y[rows], losses, seed)
-        held, held_weights = rows[left_out], None if weights is None else weights[left_out]
-        rows, weights = rows[kept], None if weights is None else weights[kept]
-    return Fold(rows, normalized(weights), held, held_weights, tested)
-
-
-def _of_one_size(folds: list[Fold]) -> list[list[int]]:
-    sizes: dict[tuple, list[int]] = {}
-    for place, fold in enumerate(folds):
-        sizes.setdefault((len(fold.rows), len(fold.tested)), []).append(place)
-    return list(sizes.values())
-
-
-def _scored(estimators, checked, fits, X, y, tested: list, scoring: Any) -> np.ndarray:
-    """Scores by a scorer of scikit-learn, which wants an estimator for each fit."""
-    score = check_scoring(estimators[0], scoring)
-    fits = jax.device_get(fits)
-    found = np.empty((len(estimators), len(tested)))
-    for place, estimator in enumerate(estimators):
-        fitted = copy.copy(checked).set_params(**estimator.get_params(deep=False))
-        for fold, rows in enumerate(tested):
-            fitted._keep(jax.tree.map(lambda x: x[place, fold], fits))  # noqa: B023
-            found[place, fold] = score(fitted, _safe_indexing(X, rows), _safe_indexing(y, rows))
-    return found
 
 
 def _results(configs: list[dict], scores: np.ndarray, status: np.ndarray) -> dict[str, Any]:

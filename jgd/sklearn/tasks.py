@@ -9,6 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from jgd import choices
+from jgd.descent.checks import checked_rule
 from jgd.descent.method import Method
 from jgd.objectives.penalties.penalty import Penalty
 from jgd.sklearn.training import Setup, Task
@@ -24,6 +25,7 @@ NUMBERS = {
     "validation_fraction": (lambda x: 0 < x < 1, "a share between 0 and 1"),
 }
 ABSENT = {"learning_rate": "auto", "momentum": None, "tol": None}
+AS_PYTREE = {"loss": as_partial, "penalty": lambda penalty: penalty, "rule": checked_rule}
 COUNTS = ("n_components", "batch_size", "max_iter", "n_iter_no_change")
 FLAGS = ("early_stopping", "shuffle", "warm_start")
 
@@ -69,7 +71,7 @@ def setup_of(
         choice = getattr(estimator, part)
         named[part] = choice if choice is None or isinstance(choice, str) else None
         if choice is not None and not isinstance(choice, str):
-            given[part] = as_partial(choice) if part == "loss" else choice
+            given[part] = AS_PYTREE[part](choice)
     size, stops = estimator.batch_size, estimator.tol is not None and not is_partial
     setup = Setup(
         losses=losses,
@@ -120,7 +122,7 @@ def normalized(weights: Any) -> Any:
 
 def check_parameters(estimator: Any) -> None:
     """ValueError where a parameter of the estimator does not fit."""
-    given = estimator.get_params(deep=False)
+    given = vars(estimator)  # get_params reads the signature anew each time
     for name, (is_right, wanted) in NUMBERS.items():
         number = given[name]
         if name in ABSENT and (number is None if ABSENT[name] is None else number == ABSENT[name]):
@@ -137,8 +139,8 @@ def check_parameters(estimator: Any) -> None:
     hidden = given["hidden_layer_sizes"]
     if not isinstance(hidden, tuple | list) or not all(map(_is_count, hidden)):
         raise ValueError(
-            f"hidden_layer_sizes is {hidden!r}, but a tuple of whole numbers >= 1 is wanted, e.g. (64,); "
-            "() is the linear model."
+            f"hidden_layer_sizes is {hidden!r}, but a tuple of whole numbers >= 1 is wanted, e.g. "
+            "(64,); () is the linear model."
         )
     _check_pieces(given)
 
@@ -157,8 +159,8 @@ def _check_pieces(given: dict) -> None:
             raise ValueError(f"{part} is {choice!r}, but {wanted} is wanted.")
     if given["hidden_layer_sizes"] and not given.get("fit_intercept", True):
         raise ValueError(
-            "fit_intercept is False, but hidden layers always have intercepts. Leave it True, or take the "
-            "linear model: hidden_layer_sizes=()."
+            "fit_intercept is False, but hidden layers always have intercepts. Leave it True, or take "
+            "the linear model: hidden_layer_sizes=()."
         )
     choices.check_named("activation", given["activation"], choices.ACTIVATIONS)
     if isinstance(given["penalty"], str):

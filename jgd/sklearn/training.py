@@ -99,6 +99,19 @@ def run(task: Task, start: Any = None) -> Fit:
     return _run(task.setup, *task[1:], start)
 
 
+def check_start(task: Task, params: Any) -> None:
+    """ValueError where params of an earlier fit, if there are any, are not those of this task."""
+    if params is None:
+        return
+    init = functools.partial(model_of(task.setup).init, inputs=task.data["x"].shape[1])
+    wanted = jax.eval_shape(functools.partial(init, outputs=task.setup.outputs), jax.random.key(0))
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(lambda s: s.shape, wanted):
+        raise ValueError(
+            "warm_start is True, but the features, the outputs or the layers are no longer those of the "
+            "last fit. Start anew with warm_start=False or a clone."
+        )
+
+
 def train(setup: Setup, numbers, given, data, weights, held, start) -> Fit:
     """What `run` compiles; for lanes, in which numbers are traced."""
     key = jax.random.key(numbers["seed"])

@@ -1,0 +1,93 @@
+"""Configurations of one program on all folds: what each training sees, and how it scores."""
+
+import copy
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing, check_random_state
+
+from jgd.sklearn.arrays import with_class_weights
+from jgd.sklearn.grid import Fold, fits_of_grid
+from jgd.sklearn.tasks import check_parameters, held_out, normalized, numbers_of, setup_of
+
+
+def searched(
+    estimators: list, X: Any, y: Any, sample_weight: Any, splits: list, scoring: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """How k estimators that differ in traced numbers alone end and score on F folds, each [k, F].
+
+    Args:
+      estimators: k of them.
+      X: [N, D].
+      y: [N], as it came.
+      sample_weight: [N] or None.
+      splits: F pairs of places: to learn from, and to be judged by.
+      scoring: of scikit-learn; None is accuracy, or R².
+    """
+    for estimator in estimators:
+        check_parameters(estimator)
+    first = copy.copy(estimators[0])
+    first.class_weight, class_weight = None, getattr(first, "class_weight", None)  # by fold
+    losses, outputs, data, weights = first._checked(X, y, sample_weight, True)
+    numbers = [
+        numbers_of(estimator, check_random_state(first.random_state).randint(2**31 - 1))
+        for estimator in estimators
+    ]
+    seed = int(numbers[0]["seed"])
+    lanes = {name: np.stack([one[name] for one in numbers]) for name in numbers[0] if name != "seed"}
+
+    def fold_of(rows, tested):
+        of_rows = None if weights is None else weights[rows]
+        if class_weight is not None:
+            classes = data["y"] if data["y"].ndim == 1 else data["y"].argmax(axis=1)
+            of_rows = with_class_weights(of_rows, class_weight, first.classes_, classes[rows])
+        kept, held = rows, None
+        if first.early_stopping:
+            inner, out = held_out(first, data["y"][rows], losses, seed)
+            kept, held = rows[inner], (rows[out], _at(of_rows, out))
+            of_rows = _at(of_rows, inner)
+        return Fold(kept, normalized(of_rows), held, tested, _at(weights, tested))
+
+    folds = [fold_of(*split) for split in splits]
+    status, scores = (
+        np.empty((len(estimators), len(splits)), int),
+        np.empty((len(estimators), len(splits))),
+    )
+    for places in _of_one_size(folds):
+        together = jax.tree.map(lambda *parts: np.stack(parts), *(folds[place] for place in places))
+        setup, given = setup_of(first, losses, outputs, together.rows.shape[1], False)
+        fits, found = fits_of_grid(setup, lanes, np.uint32(seed), given, data, together)
+        if scoring is not None:
+            tested = [splits[place][1] for place in places]
+            found = _scored(estimators, first, fits, (X, y, sample_weight), tested, scoring)
+        status[:, places], scores[:, places] = np.asarray(fits.status), found
+    return status, scores
+
+
+def _at(weights: Any, rows: np.ndarray) -> Any:
+    return None if weights is None else weights[rows]
+
+
+def _of_one_size(folds: list[Fold]) -> list[list[int]]:
+    sizes: dict[tuple, list[int]] = {}
+    for place, fold in enumerate(folds):
+        sizes.setdefault((len(fold.rows), len(fold.tested)), []).append(place)
+    return list(sizes.values())
+
+
+def _scored(estimators, checked, fits, arrays: tuple, tested: list, scoring: Any) -> np.ndarray:
+    """Scores by a scorer of scikit-learn, which wants an estimator for each fit."""
+    score = check_scoring(estimators[0], scoring)
+    fits = jax.device_get(fits)
+    found = np.empty((len(estimators), len(tested)))
+    for place, estimator in enumerate(estimators):
+        fitted = copy.copy(checked).set_params(**estimator.get_params(deep=False))
+        for fold, rows in enumerate(tested):
+            fitted._keep(jax.tree.map(lambda x: x[place, fold], fits))  # noqa: B023
+            X, y, weights = (None if array is None else _safe_indexing(array, rows) for array in arrays)
+            found[place, fold] = score(
+                fitted, X, y, **({} if weights is None else {"sample_weight": weights})
+            )
+    return found
