@@ -25,6 +25,7 @@ STATUS = {
     "DONE": ("✓", "bold green", "Done:"),
     "DIVERGED": ("✗", "bold red", "Diverged"),
 }
+UNLIKE = 1e4  # by so much apart, the same digits would make of the smaller one 0
 WIDEST = 100  # letters of a line of text: longer ones are hard to read
 
 
@@ -129,7 +130,8 @@ def _digits(values: Any) -> int | None:
     """Decimals that give the largest number four digits; None where numbers are too unlike for that."""
     sizes = [abs(value) for value in values if isinstance(value, float) and math.isfinite(value)]
     largest = max(sizes, default=0.0)
-    if not 1e-3 <= largest < 1e9:
+    least = min((size for size in sizes if size), default=largest)
+    if not 1e-3 <= largest < 1e9 or least < largest / UNLIKE:
         return None
     return max(3 - math.floor(math.log10(largest)), 0) if largest >= 1 else 4
 

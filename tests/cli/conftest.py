@@ -64,3 +64,9 @@ def small(tmp_path_factory):
     table = written(small_frame(), folder / "small.csv")
     done("fit", table, "--target", "y", "--out", folder / "fit", *QUICK)
     return folder
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """They take most of the time of a small fit."""
+    monkeypatch.setattr("jgd.cli.finishing.figures", lambda *arguments: [])

@@ -136,6 +136,7 @@ def test_resume_where_there_is_nothing_to_resume(small, tmp_path):
     assert "--epochs 12" in said
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_resume_wants_the_table_of_the_fit(small, tmp_path):
     table = written(small_frame(), tmp_path / "t.csv")
     done("fit", "--config", small / "fit" / "config.toml", table, "--out", tmp_path / "out")

@@ -63,6 +63,7 @@ def test_a_target_that_is_not_there(tmp_path):
     assert "jgd fit TABLE" in refused("fit", "--target", "price")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_columns_of_no_use_are_left_out_and_told(tmp_path):
     frame = small_frame().with_columns(
         same=pl.lit(3), none=pl.lit(None, pl.Int64), mixed=pl.Series(["1", "x"] * 30)

@@ -22,6 +22,7 @@ def in_a_process(code, **environment):
     )
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("width", [50, 80])
 def test_a_summary_keeps_to_the_width(small, tmp_path, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
