@@ -27,7 +27,9 @@ def merged(given: dict[str, Any], config: Path | None) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{config} holds {min(unknown)}, which is no choice of a sweep. Take it out.")
     values = {name: value for name, value in values.items() if name not in ABOUT}
-    values |= {name: value for name, value in given.items() if value not in (None, [], (), False)}
+    values |= {
+        name: value for name, value in given.items() if value is not False and value not in (None, [])
+    }
     for name, way_out in (("table", "jgd sweep TABLE --target COLUMN"), ("target", "--target COLUMN")):
         if not values.get(name):
             raise ValueError(f"No {name} is given. Name it: {way_out}")

@@ -115,6 +115,9 @@ def halved(lanes: Lanes) -> jgd.Halving:
 def cross_validated(lanes: Lanes, folds: int) -> jgd.CrossValidation:
     """All configurations without each fold, judged by it."""
     problem = lanes.problem
+    num = len(problem.y_train)
+    if folds > num:
+        raise ValueError(f"--folds is {folds}, but there are {num:,} rows: --folds {min(num, 5)}")
     classes = False if problem.target.task == "regression" else problem.y_train
     return jgd.cross_validate(
         lambda config, weights: train(lanes, config, problem.options.epochs, weights=weights),

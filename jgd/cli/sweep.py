@@ -46,9 +46,7 @@ def sweep(
     draws: Annotated[
         int | None, _search("So many configurations drawn at random, in place of the full grid.")
     ] = None,
-    halving: Annotated[
-        bool, _search("Train all a little and only the best third on, twice.", is_flag=True)
-    ] = False,
+    halving: Annotated[bool, _search("Train all a little and only the best third on, twice.")] = False,
     folds: Annotated[
         int | None, _search("Judge by cross-validation with so many folds, not by rows held out.")
     ] = None,
