@@ -37,18 +37,22 @@ class Lanes(NamedTuple):
     penalty: str | None
 
 
-def lanes_of(options: Options, axes: list[Axis], space: Space) -> Lanes:
+def lanes_of(options: Options, axes: list[Axis], space: Space, folds: int | None = None) -> Lanes:
     """Read the table once, and make of it a problem for each model and rule.
 
     Args:
       options: those of the first values of all axes.
       axes: what is tried.
       space: of these axes.
+      folds: how many there will be, if any.
 
     Raises:
       ValueError: a value does not suit the others.
     """
     problem = problem_of(options)
+    num = len(problem.y_train)
+    if folds is not None and folds > num:
+        raise ValueError(f"--folds is {folds}, but there are {num:,} rows: --folds {min(num, 5)}")
     static = {axis.name: axis.values for axis in axes if axis.is_static}
     variants = {}
     for model in static.get("model", (None,)):
@@ -115,9 +119,6 @@ def halved(lanes: Lanes) -> jgd.Halving:
 def cross_validated(lanes: Lanes, folds: int) -> jgd.CrossValidation:
     """All configurations without each fold, judged by it."""
     problem = lanes.problem
-    num = len(problem.y_train)
-    if folds > num:
-        raise ValueError(f"--folds is {folds}, but there are {num:,} rows: --folds {min(num, 5)}")
     classes = False if problem.target.task == "regression" else problem.y_train
     return jgd.cross_validate(
         lambda config, weights: train(lanes, config, problem.options.epochs, weights=weights),

@@ -106,7 +106,8 @@ def sweep(
         from jgd.cli.axes import space_of
         from jgd.cli.lanes import lanes_of
 
-        lanes = lanes_of(options, axes, space_of(axes, values.get("draws"), options.seed))
+        space = space_of(axes, values.get("draws"), options.seed)
+        lanes = lanes_of(options, axes, space, values.get("folds"))
         summary = _searched(lanes, values, axes, directory, quiet)
     except BaseException:
         forsaken(directory)
