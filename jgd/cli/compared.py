@@ -193,8 +193,8 @@ def _explanation(told: dict[str, dict], best: str | None, main: str) -> str:
     lost = [name for name in told if told[name]["status"] == "DIVERGED"]
     diverged = f" Diverged: {', '.join(lost)}." if lost else ""
     if best is None:
-        return "DIVERGED: all of them did."
-    return f"DONE: {best} has the best {main}, {told[best]['metrics'][main]:.4g}.{diverged}"
+        return "Diverged: all of them did."
+    return f"Done: {best} has the best {main}, {told[best]['metrics'][main]:.4g}.{diverged}"
 
 
 def _advice(told: dict[str, dict], best: str | None, main: str, given: dict, more: int) -> list[str]:
@@ -229,7 +229,6 @@ def _advice(told: dict[str, dict], best: str | None, main: str, given: dict, mor
 def _figures(trained: dict[str, tuple[jgd.Fit, float]], folder: Path) -> list[dict[str, str]]:
     from jgd import plots
     from jgd.cli.drawing import Drawing, drawn
-    from jgd.cli.running import losses
 
     fits = {name: fit for name, (fit, _) in trained.items()}
     drawings = [
@@ -241,17 +240,18 @@ def _figures(trained: dict[str, tuple[jgd.Fit, float]], folder: Path) -> list[di
             (7.0, 4.2),
         )
     ]
-    held = {name: losses(fit).get("held out", []) for name, fit in fits.items()}
-    longest = max(map(len, held.values()))
-    if longest:
-        padded = {name: [*values, *[None] * (longest - len(values))] for name, values in held.items()}
-        drawings.append(
-            Drawing(
-                "held_out",
-                "Held-out loss by epoch",
-                "The loss of rows held out by epoch, of all three.",
-                lambda ax: plots.loss_history(padded, ax),
-                (7.0, 4.2),
-            )
-        )
+    held = {name: _by_held_out(fit) for name, fit in fits.items() if fit.history.evaluation is not None}
+    if held:
+
+        def draw(ax: Any) -> None:
+            plots.learning_curves(held, ax)
+            ax.set(ylabel="loss of rows held out", title="Held-out loss")
+
+        alt = "The loss of rows held out by epoch, of all three."
+        drawings.append(Drawing("held_out", "Held-out loss by epoch", alt, draw, (7.0, 4.2)))
     return drawn(folder, drawings)
+
+
+def _by_held_out(fit: jgd.Fit) -> jgd.Fit:
+    assert fit.history.evaluation is not None
+    return fit._replace(history=fit.history._replace(loss=fit.history.evaluation["held_out_loss"]))

@@ -65,7 +65,7 @@ def diagnosed(problem: Problem, raw: bool) -> tuple[dict[str, Any], jgd.RangeTes
             ["parameters", found.num_params],
         ],
         "status": "DONE",
-        "explanation": f"DONE: measured on {rows}, at the params where training starts.",
+        "explanation": f"Done: measured on {rows}, at the params where training starts.",
         "notes": _notes(problem.notes, raw),
         "advice": [*(in_words(text, names, problem) for text in found.advice), _of_test(tested)],
         "tables": [{"title": "Numbers", "columns": ["", "value"], "rows": numbers(found, tested)}],

@@ -50,11 +50,7 @@ def finished(
 
     rows = records(lanes, found)
     _write(rows, path)
-    ranked = [
-        place
-        for place in np.argsort([-row["score"] for row in rows], kind="stable").tolist()
-        if np.isfinite(rows[place]["score"])
-    ]
+    ranked = ranking(rows)
     num_failed = sum(_diverged(row) > 0 for row in rows)
     best = rows[ranked[0]] if ranked else None
     names = [axis.name for axis in axes]
@@ -63,13 +59,13 @@ def finished(
         "command": "sweep",
         "title": f"{lanes.problem.target.name} of {Path(lanes.problem.options.table).name}: "
         f"the best of {count(len(rows), 'configuration')}",
-        "facts": facts(lanes, found, axes, seconds),
+        "facts": facts(lanes, found, axes, values, seconds),
         "status": "DONE" if ranked else "DIVERGED",
         "explanation": _explanation(rows, ranked, num_failed, found, names),
         "notes": lanes.problem.notes + notes(lanes, found) + interrupted,
         "advice": advice(lanes, best, axes, command, num_failed, len(rows), path),
         "tables": tables(lanes, found, rows, ranked, names),
-        "figures": drawings(lanes, found, names, ranked, path / FIGURES),
+        "figures": drawings(lanes, found, names, ranked, values.get("draws") is None, path / FIGURES),
         "versions": versions(),
         "configurations": len(rows),
         "diverged": num_failed,
@@ -98,7 +94,15 @@ def records(lanes: Lanes, found: Found) -> list[dict[str, Any]]:
     return rows
 
 
-def facts(lanes: Lanes, found: Found, axes: list[Axis], seconds: float) -> list[list[Any]]:
+def ranking(rows: list[dict[str, Any]]) -> list[int]:
+    """Places of those that have a score, the best first; who was dropped comes after who went on."""
+    sound = [place for place, row in enumerate(rows) if np.isfinite(row["score"])]
+    return sorted(sound, key=lambda place: (-rows[place].get("rung", 0), -rows[place]["score"]))
+
+
+def facts(
+    lanes: Lanes, found: Found, axes: list[Axis], values: dict[str, Any], seconds: float
+) -> list[list[Any]]:
     """What matters most, name and value."""
     problem = lanes.problem
     options = problem.options
@@ -106,11 +110,12 @@ def facts(lanes: Lanes, found: Found, axes: list[Axis], seconds: float) -> list[
     judged = f"the loss of {held:,} rows held out" if held else "the loss of training"
     if isinstance(found, jgd.CrossValidation):
         judged = f"the mean loss of {found.scores.shape[1]} folds"
-    how = "each for the same number of epochs at most"
+    is_drawn = values.get("draws") is not None
+    how = f"{len(found.configs):,} random draws" if is_drawn else "every combination"
     if isinstance(found, jgd.Halving):
         reached = [int(np.sum(found.rungs >= rung)) for rung in range(len(found.epochs))]
         parts = [f"{num} to epoch {epochs}" for num, epochs in zip(reached, found.epochs, strict=True)]
-        how = f"successive halving: {', '.join(parts)}"
+        how = f"{how}; successive halving: {', '.join(parts)}"
     size = "all rows" if options.variant == "batch" else f"mini-batches of {options.batch_size} rows"
     size = "mini-batches" if "batch_size" in lanes.space.axes else size
     return [
@@ -239,10 +244,10 @@ def _explanation(rows: list, ranked: list, num_failed: int, found: Found, names:
         else "None diverged"
     )
     if not ranked:
-        return f"DIVERGED: {lost}."
+        return f"Diverged: {lost}."
     best = rows[ranked[0]]
     at = ", ".join(f"{name.replace('_', ' ')} {_text(best[name])}" for name in names)
-    return f"DONE: best at {at}. {lost}."
+    return f"Done: best at {at}. {lost}."
 
 
 def _diverged(row: dict[str, Any]) -> int:

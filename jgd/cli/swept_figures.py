@@ -18,7 +18,9 @@ from jgd.cli.lanes import Lanes
 HELD_OUT = "held-out loss"
 
 
-def drawings(lanes: Lanes, found: Any, names: list[str], ranked: list[int], folder: Path) -> list:
+def drawings(
+    lanes: Lanes, found: Any, names: list[str], ranked: list[int], is_grid: bool, folder: Path
+) -> list:
     """Draw what shows a sweep; the figures as summary.json names them."""
     from jgd import plots
 
@@ -36,7 +38,7 @@ def drawings(lanes: Lanes, found: Any, names: list[str], ranked: list[int], fold
     else:
         draw = functools.partial(plots.parallel_coordinates, judged)
         wanted.append(("all_axes", f"The {loss} over all that varied", draw, (8.0, 4.4)))
-        for name in names:
+        for name in names if is_grid else ():  # of random draws all else is in the way
             wanted.append(
                 (f"along_{name}", f"The {loss} along {_plain(name)}", _along(judged, name), None)
             )
