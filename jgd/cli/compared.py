@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 VARIANTS = {"batch": "batch", "stochastic": "stochastic", "mini-batch": "minibatch"}
 ENDED = {"EPOCHS_DONE": "all epochs", "CONVERGED": "converged", "STALLED": "stalled"}
+FAR = 0.2  # in R² or accuracy: what is worse than a guess by so much has run away
 ALIKE = 0.005  # in R² or accuracy: what is apart by less is as good
 
 
@@ -88,7 +89,7 @@ def finished(
         "status": "DONE" if best else "DIVERGED",
         "explanation": _explanation(told, best, main),
         "notes": problem.notes + _notes(problem),
-        "advice": _advice(told, best, main, given, 2 * problem.options.epochs),
+        "advice": _advice(told, best, guess[1], given, 2 * problem.options.epochs),
         "tables": _tables(told, guess),
         "figures": _figures(trained, path / FIGURES),
         "versions": versions(),
@@ -197,7 +198,8 @@ def _explanation(told: dict[str, dict], best: str | None, main: str) -> str:
     return f"Done: {best} has the best {main}, {told[best]['metrics'][main]:.4g}.{diverged}"
 
 
-def _advice(told: dict[str, dict], best: str | None, main: str, given: dict, more: int) -> list[str]:
+def _advice(told: dict[str, dict], best: str | None, guess: dict, given: dict, more: int) -> list[str]:
+    main = next(iter(guess))
     if best is None:
         return ["The steps were too long: take --learning-rate 0.001, or --learning-rate auto."]
     good = [
@@ -213,12 +215,16 @@ def _advice(told: dict[str, dict], best: str | None, main: str, given: dict, mor
     chosen["batch_size"] = given["batch_size"] if quick == "mini-batch" else None
     command = fit_command(chosen, [], {})
     said.append(f"Train it: {command}")
-    lost = [name for name in told if told[name]["status"] == "DIVERGED"]
+    lost = [
+        name
+        for name, numbers in told.items()
+        if numbers["status"] == "DIVERGED" or _rank(numbers, main) < (guess[main] or 0) - FAR
+    ]
     if lost:
         said.append(
             f"For {' and '.join(lost)} the steps were too long: a lower --learning-rate, or auto."
         )
-    unfinished = [name for name in told if told[name]["status"] == "EPOCHS_DONE"]
+    unfinished = [name for name in told if told[name]["status"] == "EPOCHS_DONE" and name not in lost]
     if unfinished:
         said.append(
             f"Not done after all epochs: {', '.join(unfinished)}. Run more of them: --epochs {more}"

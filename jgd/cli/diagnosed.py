@@ -26,6 +26,7 @@ WORDS = (
     (r"stop by a validation score", "run fewer --epochs"),
     (r"jgd\.auto_rule", "--learning-rate auto"),
     (r"jgd\.sgd\(([\d.e-]+), momentum=([\d.]+)\)", r"--learning-rate \1 --momentum \2"),
+    (r" Rarer examples may tell more: raise sample\.", " Rarer rows may tell more."),
     (r",? or turn on float64 \(jax\.config[^)]*\)\)", ""),
     (r"[Tt]he columns of data\['x'\]", "the columns"),
     (r" of data\['x'\]", ""),

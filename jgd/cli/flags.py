@@ -130,7 +130,9 @@ Tolerance = Annotated[
     _option(TRAINING, "The relative fall that counts, and share of the first gradient to end at."),
 ]
 Seed = Annotated[int | None, _option(TRAINING, "Of rows held out, start and order; by default 0.")]
-Out = Annotated[Path | None, _option(OUTPUT, "Directory of the results; by default TABLE_fit, here.")]
+Out = Annotated[
+    Path | None, _option(OUTPUT, "Directory of the results; by default TABLE_COMMAND, here.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No bar, no summary.", rich_help_panel=OUTPUT)

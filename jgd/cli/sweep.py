@@ -10,6 +10,7 @@ import typer
 from jgd.cli import flags
 from jgd.cli.failing import FAILED, INTERRUPTED
 
+INTERRUPTED_WORD = "interrupted: "
 SEARCH, AXES = "Search", "What may vary: a value, a list 0.01,0.1,1, or a range 0.001..1:16"
 
 
@@ -17,8 +18,8 @@ def _axis(help: str) -> Any:
     return typer.Option(help=help, rich_help_panel=AXES, show_default=False)
 
 
-def _search(help: str, **more: Any) -> Any:
-    return typer.Option(help=help, rich_help_panel=SEARCH, show_default=False, **more)
+def _search(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=SEARCH, show_default=False)
 
 
 def sweep(
@@ -46,7 +47,9 @@ def sweep(
     draws: Annotated[
         int | None, _search("So many configurations drawn at random, in place of the full grid.")
     ] = None,
-    halving: Annotated[bool, _search("Train all a little and only the best third on, twice.")] = False,
+    halving: Annotated[
+        bool, _search("Train all a little and only the best third on, twice.", "--halving")
+    ] = False,
     folds: Annotated[
         int | None, _search("Judge by cross-validation with so many folds, not by rows held out.")
     ] = None,
@@ -151,8 +154,14 @@ def _searched(
             found = trainings.halved(lanes)
         else:
             found = trainings.swept(lanes, show=not quiet)
-    interrupted = [str(w.message) for w in caught if str(w.message).startswith("interrupted:")]
+    said = [str(w.message) for w in caught]
+    interrupted = [_in_words(text) for text in said if text.startswith(INTERRUPTED_WORD)]
     seconds = time.perf_counter() - begun
     emptied(directory)
     write_config(directory.path, "sweep", values | {"table": problem.options.table})
     return finished(lanes, found, values, axes, directory.path, seconds, interrupted)
+
+
+def _in_words(text: str) -> str:
+    """What jgd.sweep_with_progress says of an interrupt, without what is of use in Python alone."""
+    return f"Interrupted: {text.removeprefix(INTERRUPTED_WORD).partition('. ')[0]}."
