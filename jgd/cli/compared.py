@@ -133,9 +133,16 @@ def _numbers(problem: Problem, fit: jgd.Fit, seconds: float) -> dict[str, Any]:
     }
 
 
+def _is_far(value: float | None, guess: float | None) -> bool:
+    """Whether it is so much worse than a guess that the training has run away."""
+    return value is not None and guess is not None and not value >= guess - FAR
+
+
 def _rank(numbers: dict[str, Any], main: str) -> float:
     value = numbers["metrics"][main]
-    return -float("inf") if value is None or value != value else value
+    if value is None:  # of one row held out there is no R²
+        return -float("inf") if numbers["loss"] is None else -numbers["loss"]
+    return -float("inf") if value != value else value
 
 
 def _tables(told: dict[str, dict], guess: tuple) -> list[dict[str, Any]]:
@@ -195,7 +202,10 @@ def _explanation(told: dict[str, dict], best: str | None, main: str) -> str:
     diverged = f" Diverged: {', '.join(lost)}." if lost else ""
     if best is None:
         return "Diverged: all of them did."
-    return f"Done: {best} has the best {main}, {told[best]['metrics'][main]:.4g}.{diverged}"
+    value = told[best]["metrics"][main]
+    if value is None:
+        return f"Done: {best} has the lowest loss.{diverged}"
+    return f"Done: {best} has the best {main}, {value:.4g}.{diverged}"
 
 
 def _advice(told: dict[str, dict], best: str | None, guess: dict, given: dict, more: int) -> list[str]:
@@ -218,7 +228,7 @@ def _advice(told: dict[str, dict], best: str | None, guess: dict, given: dict, m
     lost = [
         name
         for name, numbers in told.items()
-        if numbers["status"] == "DIVERGED" or _rank(numbers, main) < (guess[main] or 0) - FAR
+        if numbers["status"] == "DIVERGED" or _is_far(numbers["metrics"][main], guess[main])
     ]
     if lost:
         said.append(

@@ -19,6 +19,7 @@ from jgd.cli.swept_figures import drawings
 from jgd.wording import count
 
 SHOWN = 10  # of the best
+WIDE = 3  # with so many axes 80 columns have no room for the loss of training
 ENDED = {"EPOCHS_DONE": "all epochs", "CONVERGED": "converged", "STALLED": "stalled"}
 Found = jgd.Sweep | jgd.Halving | jgd.CrossValidation
 
@@ -180,6 +181,7 @@ def tables(
     """The best configurations, and how good they are."""
     is_folded = isinstance(found, jgd.CrossValidation)
     has_held = is_folded or lanes.problem.held is not None
+    is_wide = has_held and len(names) >= WIDE
     shown, metric, lines = ranked[:SHOWN], "", []
     for place in shown:
         row = rows[place]
@@ -190,13 +192,14 @@ def tables(
             of_row += [row["standard_error"]] if is_folded else []
             of_row += [value]
         if not is_folded:
-            of_row += [row["loss"], row["epochs"], ENDED.get(row["status"], row["status"].lower())]
+            of_row += [] if is_wide else [row["loss"]]
+            of_row += [row["epochs"], ENDED.get(row["status"], row["status"].lower())]
         lines.append(of_row)
     columns = [name.replace("_", " ") for name in names]
     if has_held:
         columns += ["held-out loss", *(["± standard error"] if is_folded else []), metric]
     if not is_folded:
-        columns += ["training loss", "epochs", "ended"]
+        columns += [*([] if is_wide else ["training loss"]), "epochs", "ended"]
     best = "The best" if len(shown) == 1 else f"The best {len(shown)}"
     return [{"title": best, "columns": columns, "rows": lines}] if lines else []
 
