@@ -4,7 +4,8 @@ PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 ISLP = $(BIN)/python -m pip install --quiet --no-deps islp==0.6.0  # for its data; what it wants is heavy
 BENCHMARKS := limits stochastic minibatch network full_gradient least_squares batch_sizes \
-              sweeps cross_validation halving time_to_accuracy convex scaling start_up
+              sweeps cross_validation halving estimators time_to_accuracy convex scaling start_up \
+              command_line
 APPLICATIONS := linear_regression logistic_regression support_vector_machine ridge_lasso \
                 recommender vision language
 # What two tests have in common, and two runs, is compiled once: a tenth less for the first run, two

@@ -21,10 +21,12 @@ ORDER = (
     "sweeps",
     "cross_validation",
     "halving",
+    "estimators",
     "time_to_accuracy",
     "convex",
     "scaling",
     "start_up",
+    "command_line",
 )
 MISSED = "**missed**"
 ACCELERATOR = "accelerator"  # the script, whose results are of one kind of device each

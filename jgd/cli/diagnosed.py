@@ -14,7 +14,7 @@ import numpy as np
 import jgd
 from jgd import tables
 from jgd.cli.directory import CONFIG, FIGURES, REPORT, SUMMARY, versions, write_summary
-from jgd.cli.problem import MANY, SAMPLE, Problem, _key
+from jgd.cli.problem import MANY, SAMPLE, Problem, key_of
 from jgd.tables.columns import Column
 from jgd.wording import count, listed
 
@@ -47,7 +47,7 @@ def diagnosed(problem: Problem, raw: bool) -> tuple[dict[str, Any], jgd.RangeTes
     data, names = problem.train, problem.names
     if raw:
         data, names = as_they_are(problem)
-    found = jgd.diagnose(problem.objective, problem.params, data, key=_key(problem.options, "rule"))
+    found = jgd.diagnose(problem.objective, problem.params, data, key=key_of(problem.options, "rule"))
     tested = jgd.range_test(
         problem.objective, problem.params, _part(problem, data), lowest=1e-9 if raw else 1e-5
     )

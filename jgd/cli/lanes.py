@@ -13,7 +13,7 @@ from jgd import choices
 from jgd.cli.axes import Axis
 from jgd.cli.learned import loss_of, model_of, start_of
 from jgd.cli.options import Options, penalty_of
-from jgd.cli.problem import Problem, _key, problem_of, rule_of, settled, training_options
+from jgd.cli.problem import Problem, key_of, problem_of, rule_of, settled, training_options
 from jgd.tuning.space import Space
 
 LINEAR = "linear"
@@ -125,7 +125,7 @@ def cross_validated(lanes: Lanes, folds: int) -> jgd.CrossValidation:
         lanes.space,
         problem.train,
         folds=folds,
-        key=_key(problem.options, "order"),
+        key=key_of(problem.options, "order"),
         score=functools.partial(_score_of_fold, list(lanes.variants.values())),
         stratify=classes,
     )
@@ -160,7 +160,7 @@ def _variant(problem: Problem, model: str | None, rule: str | None) -> Problem:
         options = options._replace(variant=None)
     options = settled(options, problem.target)
     learned = problem.learned._replace(hidden=options.hidden)
-    params = start_of(learned, _key(options, "start"))
+    params = start_of(learned, key_of(options, "start"))
     loss = choices.example_loss(loss_of(learned), model_of(learned).predict)
     return problem._replace(
         options=options, learned=learned, params=params, objective=jgd.objective(loss)
@@ -179,7 +179,7 @@ def _rule(problem: Problem, config: dict, weights: Any) -> Any:
             problem.params,
             problem.train,
             batch_size=None if size is None else min(size, len(problem.y_train)),
-            key=_key(options, "rule"),
+            key=key_of(options, "rule"),
             weights=weights,
         )
     momentum = config.get("momentum", options.momentum)

@@ -98,7 +98,7 @@ def problem_of(options: Options) -> Problem:
         held_x, said = tables.encode(schema, frame[held_rows])
         notes += [f"In the rows held out: {note[0].lower()}{note[1:]}" for note in said]
         held = {"x": jnp.asarray(held_x), "y": jnp.asarray(labels_of(learned, y[held_rows]))}
-    params = start_of(learned, _key(options, "start"))
+    params = start_of(learned, key_of(options, "start"))
     loss = choices.example_loss(loss_of(learned), model_of(learned).predict)
     name, strength, ratio = penalty_of(options.penalty)
     return Problem(
@@ -176,7 +176,7 @@ def rule_of(problem: Problem) -> Any:
         num = SAMPLE
     size = None if size is None else min(size, num)
     return jgd.auto_rule(
-        problem.objective, problem.params, rows, batch_size=size, key=_key(options, "rule")
+        problem.objective, problem.params, rows, batch_size=size, key=key_of(options, "rule")
     )
 
 
@@ -198,12 +198,12 @@ def training_options(problem: Problem) -> dict[str, Any]:
         }
     return {
         "batch_size": None if size is None else min(size, len(problem.y_train)),
-        "key": None if size is None else _key(options, "order"),
+        "key": None if size is None else key_of(options, "order"),
         "stop": stop,
         **evaluation,
     }
 
 
-def _key(options: Options, part: str) -> Any:
+def key_of(options: Options, part: str) -> Any:
     """A key for each part that draws, all of them of one seed."""
     return jax.random.fold_in(jax.random.key(options.seed), ("start", "rule", "order").index(part))
