@@ -44,18 +44,24 @@ BINARY_LOSSES: dict[str, Callable] = {
 MULTICLASS_LOSSES: dict[str, Callable] = {**BINARY_LOSSES, "log_loss": losses.softmax}
 
 PENALTIES = ("l1", "l2", "elastic_net", "group_l1", "nuclear", "nonnegative")
-RATED_RULES: dict[str, Callable] = {"sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam}
-USUAL_RATES = {"adagrad": 0.1, "rmsprop": 0.001, "adam": 0.001}
-RULES: dict[str, Callable] = {
-    **RATED_RULES,
+# Those to which a learning rate can be given; of all but the first four "auto" leaves it to them.
+RATED_RULES: dict[str, Callable] = {
+    "sgd": sgd,
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+    "adam": adam,
     "armijo": armijo,
     "barzilai_borwein": barzilai_borwein,
-    "polyak": polyak,
     "accelerated": accelerated,
-    "coordinate": coordinate,
     "svrg": svrg,
     "saga": saga,
     "katyusha": katyusha,
+}
+USUAL_RATES = {"adagrad": 0.1, "rmsprop": 0.001, "adam": 0.001}
+RULES: dict[str, Callable] = {
+    **RATED_RULES,
+    "polyak": polyak,
+    "coordinate": coordinate,
     "primal_dual": primal_dual,
 }
 FULL_BATCH_RULES = ("barzilai_borwein", "accelerated", "coordinate", "primal_dual")
@@ -214,8 +220,7 @@ def check_rule(name: str, learning_rate: Any, momentum: Any, is_batch: bool) -> 
         )
     if not is_auto and name not in RATED_RULES:
         raise ValueError(
-            f'{name} chooses the length of its steps, so leave learning_rate="auto"; or take one of '
-            f"{', '.join(RATED_RULES)}."
+            f'{name} has no learning rate, so leave it "auto"; or take one of {", ".join(RATED_RULES)}.'
         )
 
 

@@ -168,14 +168,14 @@ def _lanes_of_a_block(num_lanes: int, carry, carry_batched, batches_batched) -> 
     is_too_long = any(x.size > (LONGEST_ROW if x.ndim <= 1 else LARGEST_MATRIX) for x in rows)
     if is_too_long or any(jax.tree.leaves(batches_batched)):
         return 0
+    # Within `shard_map` these are the lanes of one device; elsewhere they may be laid over all.
+    devices = 1 if jax.sharding.get_abstract_mesh().manual_axes else jax.device_count()
     if num_lanes < FEWEST_LANES:
         if max(x.size for x in rows) <= LONGEST_TO_FILL_UP:
             return FEWEST_LANES if num_lanes >= FEWEST_TO_FILL_UP else 0
-        if all(x.ndim <= 1 for x in rows) or num_lanes < FEWEST_OF_MATRICES:
+        if devices > 1 or num_lanes < FEWEST_OF_MATRICES or all(x.ndim <= 1 for x in rows):
             return 0
         return HALF if num_lanes <= HALF else FEWEST_LANES
-    # Within `shard_map` these are the lanes of one device; elsewhere they may be laid over all.
-    devices = 1 if jax.sharding.get_abstract_mesh().manual_axes else jax.device_count()
     most = int(devices * BLOCK_BYTES // sum(x.size * x.dtype.itemsize for x in rows))
     widths = range(FEWEST_LANES, max(most, FEWEST_LANES) + 1, VECTOR * devices)
     # With the fewest idle lanes; of those alike, the widest.

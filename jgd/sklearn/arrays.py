@@ -9,7 +9,17 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 
 def target_of(y: np.ndarray) -> np.ndarray:
-    """Numbers [N] or [N, T] as float32; a single column is [N], with the usual warning."""
+    """Numbers [N] or [N, T] as float32; a single column is [N], with the usual warning.
+
+    Raises:
+      ValueError: one is too large.
+    """
+    largest = np.abs(y).max(initial=0)
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(
+            f"y holds numbers up to {largest:g}, too large for float32. Scale them, e.g. by "
+            "sklearn.compose.TransformedTargetRegressor with a StandardScaler."
+        )
     y = np.asarray(y, np.float32)
     return column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
 
@@ -43,17 +53,10 @@ def labels_of(y: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def weights_of(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
-    """Weights [N], or None where all are alike.
-
-    Raises:
-      ValueError: one is below 0, or all are 0.
-    """
+    """Weights [N], or None where all are alike."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight is 0 for all examples, so there is nothing to learn from.")
-    return weights
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 def with_class_weights(
@@ -69,7 +72,17 @@ def with_class_weights(
     """
     if class_weight is None:
         return weights
-    labels = classes[numbers]
-    by_class = compute_class_weight(class_weight, classes=classes, y=labels, sample_weight=weights)
-    of_class = by_class.astype(np.float32)[numbers]
+    if isinstance(class_weight, dict):
+        stray = [label for label in class_weight if label not in classes]
+        if stray:
+            raise ValueError(
+                f"class_weight names {stray}, but the classes are {classes.tolist()}. Leave the others "
+                "out."
+            )
+    present = np.unique(numbers)  # a part of the examples may lack a class
+    by_class = np.ones(len(classes))
+    by_class[present] = compute_class_weight(
+        class_weight, classes=classes[present], y=classes[numbers], sample_weight=weights
+    )
+    of_class = by_class[numbers]
     return of_class if weights is None else weights * of_class

@@ -9,12 +9,13 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
 
 from jgd.descent.explain import explain
 from jgd.descent.loop import Fit
 from jgd.descent.status import Status
 from jgd.sklearn.tasks import task_of
-from jgd.sklearn.training import check_start, run
+from jgd.sklearn.training import check_start, memory_of, run
 
 ACTIVATE = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "logistic": expit}
 
@@ -31,9 +32,11 @@ class DescentEstimator(BaseEstimator):
 
     fit_: Fit
     loss_curve_: list[float]
+    _memory: Any = None  # whose the state of `fit_` is, where an epoch more may go on from it
 
     def explain(self) -> str:
         """How the last fit ended, and what to do next, in words: `jgd.explain` of `fit_`."""
+        check_is_fitted(self)
         return explain(self.fit_)
 
     def _train(self, losses: str, outputs: int | None, data: dict, weights: Any) -> None:
@@ -42,20 +45,29 @@ class DescentEstimator(BaseEstimator):
         start = self.fit_.params if self.warm_start and hasattr(self, "fit_") else None
         check_start(task, start)
         self._keep(run(task, start))
-        is_cut_short = self.status_ == Status.EPOCHS_DONE and self.tol is not None
-        if self.status_ == Status.DIVERGED or is_cut_short:
-            headline = self.explain().partition("\n")[0]
-            warnings.warn(f"{headline} {WAYS_OUT[self.status_]}", ConvergenceWarning, stacklevel=3)
+        self._memory = None
+        self._warn(self.tol is not None)
 
     def _train_one_epoch(self, losses: str, outputs: int | None, data: dict, weights: Any) -> None:
         """One epoch more, with what the rule remembers of those before."""
         task = task_of(self, losses, outputs, data, weights, is_partial=True)
-        before = getattr(self, "loss_curve_", []) if hasattr(self, "fit_") else []
-        # A stop test of an earlier `fit` has its own memory, which is of no use here.
-        state = self.fit_.state._replace(stop_state=(), status=jnp.int32(0)) if before else None
-        self._keep(run(task, state))
+        before = self.loss_curve_ if hasattr(self, "fit_") else []
+        start: Any = self.fit_.params if before else None
+        check_start(task, start)
+        memory = memory_of(task)
+        if before and memory == self._memory:
+            # A stop test of an earlier `fit` has a memory of its own, which is of no use here.
+            start = self.fit_.state._replace(stop_state=(), status=jnp.int32(0))
+        self._keep(run(task, start))
+        self._memory = memory
         self.loss_curve_ = before + self.loss_curve_
         self.n_iter_ = len(self.loss_curve_)
+        self._warn(False)
+
+    def _warn(self, is_to_converge: bool) -> None:
+        if self.status_ == Status.DIVERGED or (self.status_ == Status.EPOCHS_DONE and is_to_converge):
+            headline = self.explain().partition("\n")[0]
+            warnings.warn(f"{headline} {WAYS_OUT[self.status_]}", ConvergenceWarning, stacklevel=4)
 
     def _keep(self, fit: Fit) -> None:
         self.fit_ = fit = jax.device_get(fit)
@@ -67,6 +79,8 @@ class DescentEstimator(BaseEstimator):
         self._set_coefficients(fit.params)
 
     def _set_coefficients(self, params: Any) -> None:
+        for name in ("coef_", "intercept_", "coefs_", "intercepts_"):
+            self.__dict__.pop(name, None)  # those of an earlier fit with other layers
         if "weights" in params:
             weights = np.asarray(params["weights"], np.float64)
             self.coef_ = self._coefficients(weights)
@@ -85,7 +99,7 @@ class DescentEstimator(BaseEstimator):
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         """What the model predicts, in float64: [N], or [N, outputs] where there are several."""
-        if self.hidden_layer_sizes:
+        if hasattr(self, "coefs_"):
             scores = through_layers(X, self.coefs_, self.intercepts_, self.activation)
         else:
             scores = np.asarray(X, float) @ self.coef_.T + self.intercept_

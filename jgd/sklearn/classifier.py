@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from jgd import choices
 from jgd.sklearn.arrays import labels_of, weights_of, with_class_weights
 from jgd.sklearn.base import DescentEstimator
+from jgd.sklearn.tasks import check_parameters
 
 
 def _has_probabilities(estimator: Any) -> bool:
@@ -57,6 +58,8 @@ class GDClassifier(ClassifierMixin, DescentEstimator):
 
     Source: Robbins and Monro (1951); the interface is that of Pedregosa et al. (2011), JMLR 12.
     """
+
+    classes_: np.ndarray
 
     def __init__(
         self,
@@ -135,6 +138,11 @@ class GDClassifier(ClassifierMixin, DescentEstimator):
         Raises:
           ValueError: an argument or a parameter does not fit.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}, but partial_fit sees a part of the examples "
+                "alone. Give a dict: sklearn.utils.compute_class_weight makes it from all labels."
+            )
         is_first = not hasattr(self, "fit_")
         known = np.unique(classes) if classes is not None else None
         if not is_first:
@@ -191,12 +199,18 @@ class GDClassifier(ClassifierMixin, DescentEstimator):
     def _checked(
         self, X, y, sample_weight, is_first: bool, known: Any = None
     ) -> tuple[str, int | None, dict, Any]:
+        check_parameters(self)
         if isinstance(self.loss, str):
             choices.check_named("loss", self.loss, choices.BINARY_LOSSES)
         X, y = validate_data(self, X, y, dtype=np.float32, reset=is_first)
         classes, numbers = labels_of(y, known)
         weights = weights_of(sample_weight, X)
         weights = with_class_weights(weights, self.class_weight, classes, numbers)
+        if self.warm_start and hasattr(self, "fit_") and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start goes on from a fit of the classes {self.classes_.tolist()}, but y holds "
+                f"{classes.tolist()}. Start anew with warm_start=False or a clone."
+            )
         self.classes_ = classes
         if len(classes) == 2:
             return "binary", None, {"x": X, "y": numbers}, weights

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -33,10 +32,24 @@ class Fold(NamedTuple):
     tested_weights: Any
 
 
+class Ended(NamedTuple):
+    """What is kept of a fit: the states and histories of all lanes would be large.
+
+    Attributes:
+      status: int32 scalar.
+      params: None where the program scores.
+      accuracy: None where it does not.
+    """
+
+    status: Any
+    params: Any
+    accuracy: Any
+
+
 def fits_of_grid(
-    setup: Setup, numbers: dict, seed: Any, given: dict, data: dict, folds: Fold
-) -> tuple[Fit, np.ndarray]:
-    """The fits of K configurations on F folds of one size, and how they score on what they did not see.
+    setup: Setup, numbers: dict, seed: Any, given: dict, data: dict, folds: Fold, is_scored: bool
+) -> Ended:
+    """How K configurations end on F folds of one size, and score on what they did not see.
 
     Args:
       setup: what the configurations have in common.
@@ -45,30 +58,30 @@ def fits_of_grid(
       given: what they have in common as objects.
       data: of all examples.
       folds: a `Fold` whose leaves have a leading axis F.
+      is_scored: whether the program scores, by accuracy.
 
     Returns:
-      A `Fit` whose leaves have leading axes [K, F], and the scores [K, F]: accuracy, or R².
+      An `Ended` whose leaves have leading axes [K, F].
     """
     mesh = lane_mesh(None)
     shared = on_all_devices(jax.tree.map(jnp.asarray, (given, seed, data, folds)), mesh)
     arguments = on_all_devices(jax.tree.map(jnp.asarray, numbers), mesh)
     leaves, tree = jax.tree.flatten((shared, arguments))
     shapes = tuple((x.shape, x.dtype) for x in leaves)
-    fits, scores = _program(setup, tree, shapes, mesh)(shared, arguments)
-    return on_first_device(fits, mesh), np.asarray(scores, float)
+    return on_first_device(_program(setup, tree, shapes, mesh, is_scored)(shared, arguments), mesh)
 
 
 @functools.lru_cache(maxsize=64)  # a search over the same shapes compiles once
-def _program(setup: Setup, tree: Any, shapes: tuple, mesh: Any) -> Any:
+def _program(setup: Setup, tree: Any, shapes: tuple, mesh: Any, is_scored: bool) -> Any:
     """Compiled for K lanes; the folds come one after the other, and all lanes read the same rows."""
     everywhere = NamedSharding(mesh, PartitionSpec())
     leaves = [jax.ShapeDtypeStruct(*shape, sharding=everywhere) for shape in shapes]
     shared, arguments = jax.tree.unflatten(tree, leaves)
-    one = jax.eval_shape(functools.partial(_train_on, setup), _of_one(shared, arguments))[0]
+    one = jax.eval_shape(functools.partial(_fit_on, setup), _of_one(shared, arguments))
 
     def program(at_once):
         def run(shared, numbers):
-            return _train_on(setup, (*shared, numbers))
+            return _kept(setup, (*shared, numbers), is_scored)
 
         lanes = over_lanes(run, mesh, at_once)
 
@@ -96,13 +109,17 @@ def _parts(data: dict, fold: Fold) -> tuple:
     return part(fold.rows), fold.weights, held, part(fold.tested), fold.tested_weights
 
 
-def _train_on(setup: Setup, arguments: tuple) -> tuple[Fit, jax.Array]:
-    given, seed, (data, weights, held, tested, tested_weights), numbers = arguments
-    fit = train(setup, {**numbers, "seed": seed}, given, data, weights, held, None)
+def _fit_on(setup: Setup, arguments: tuple) -> Fit:
+    given, seed, (data, weights, held, _, _), numbers = arguments
+    return train(setup, {**numbers, "seed": seed}, given, data, weights, held, None)
+
+
+def _kept(setup: Setup, arguments: tuple, is_scored: bool) -> Ended:
+    fit = _fit_on(setup, arguments)
+    if not is_scored:
+        return Ended(fit.status, fit.params, None)
+    *_, (*_, tested, weights), _ = arguments
     scores = jax.vmap(model_of(setup).predict, (None, 0))(fit.params, tested["x"])
     y = tested["y"]
-    if setup.losses == "regression":
-        predictions = jnp.exp(scores) if setup.loss == "poisson" else scores
-        columns = (predictions[:, None], y[:, None]) if y.ndim == 1 else (predictions, y)
-        return fit, jnp.mean(jax.vmap(metrics.r2, (1, 1, None))(*columns, tested_weights))
-    return fit, metrics.accuracy(scores, jnp.argmax(y, axis=-1) if y.ndim > 1 else y, tested_weights)
+    labels = jnp.argmax(y, axis=-1) if y.ndim > 1 else y
+    return Ended(fit.status, None, metrics.accuracy(scores, labels, weights))

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from jgd import choices
 from jgd.sklearn.arrays import target_of, weights_of
 from jgd.sklearn.base import DescentEstimator
+from jgd.sklearn.tasks import check_parameters
 
 
 class GDRegressor(MultiOutputMixin, RegressorMixin, DescentEstimator):
@@ -151,6 +152,7 @@ class GDRegressor(MultiOutputMixin, RegressorMixin, DescentEstimator):
         return np.exp(scores) if self.loss == "poisson" else scores
 
     def _checked(self, X, y, sample_weight, is_first: bool) -> tuple[str, Any, dict, Any]:
+        check_parameters(self)
         if isinstance(self.loss, str):
             choices.check_named("loss", self.loss, choices.REGRESSION_LOSSES)
         X, y = validate_data(

@@ -1,26 +1,28 @@
 """Cross-validated searches: `GridSearchCV` over an estimator of jgd, as lanes of one program."""
 
-import copy
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin, clone
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from jgd import choices
-from jgd.descent.status import Status
 from jgd.sklearn.base import DescentEstimator
 from jgd.sklearn.classifier import GDClassifier
+from jgd.sklearn.configs import (
+    check_finite,
+    checked_grid,
+    checked_splits,
+    groups_of,
+    results_of,
+    with_parameters,
+)
 from jgd.sklearn.folds import searched
 from jgd.sklearn.regressor import GDRegressor
-from jgd.sklearn.tasks import ABSENT
-
-TRACED = ("alpha", "l1_ratio", "learning_rate", "momentum", "tol")
-STRENGTHS = tuple(np.logspace(-6, 1, 15).tolist())  # of the penalty, where no grid is given
+from jgd.sklearn.tasks import check_parameters
 
 
 def _best_has(name: str) -> Any:
@@ -47,7 +49,8 @@ class DescentSearchCV(BaseEstimator):
         Args:
           X: [N, D] numbers.
           y: [N] targets or labels.
-          **fit_params: `sample_weight`, [N] numbers >= 0, of what is learned from and of the scores.
+          **fit_params: `sample_weight`, [N] numbers >= 0, of what is learned from and, where the scorer
+            takes them, of the scores; `groups`, [N], for a splitter that wants them.
 
         Returns:
           The estimator.
@@ -55,26 +58,29 @@ class DescentSearchCV(BaseEstimator):
         Raises:
           ValueError: an argument or a parameter does not fit; the message names it and the way out.
         """
-        unknown = sorted(set(fit_params) - {"sample_weight"})
+        unknown = sorted(set(fit_params) - {"groups", "sample_weight"})
         if unknown:
-            raise ValueError(f"fit takes sample_weight beside X and y, but {unknown} came.")
-        weights = fit_params.get("sample_weight")
+            raise ValueError(f"fit takes sample_weight and groups beside X and y, but {unknown} came.")
+        weights, groups = fit_params.get("sample_weight"), fit_params.get("groups")
         base = self._base()
-        configs = list(ParameterGrid(_checked_grid(self.param_grid, base)))
+        configs = list(ParameterGrid(checked_grid(self.param_grid, base)))
+        for config in configs:
+            check_parameters(with_parameters(base, config))
         X, y = indexable(X, y)
-        is_classifier = isinstance(base, ClassifierMixin)
-        splits = list(check_cv(self.cv, y, classifier=is_classifier).split(X, y))
+        splitter = check_cv(self.cv, y, classifier=isinstance(base, ClassifierMixin))
+        splits = checked_splits(splitter.split(X, y, groups), len(y))
         scores = np.empty((len(configs), len(splits)))
         status = np.empty(scores.shape, int)
-        for places in _groups(base, configs):
-            estimators = [_with(base, configs[place]) for place in places]
+        for places in groups_of(base, configs):
+            estimators = [with_parameters(base, configs[place]) for place in places]
             status[places], scores[places] = searched(estimators, X, y, weights, splits, self.scoring)
-        self.cv_results_ = _results(configs, scores, status)
+        self.cv_results_ = results_of(configs, scores, status)
+        check_finite(scores)
         self.best_index_ = int(np.argmin(self.cv_results_["rank_test_score"]))
         self.best_params_ = configs[self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         self.n_splits_ = len(splits)
-        self.best_estimator_ = _with(base, self.best_params_).fit(X, y, sample_weight=weights)
+        self.best_estimator_ = with_parameters(base, self.best_params_).fit(X, y, sample_weight=weights)
         return self
 
     def predict(self, X):
@@ -85,6 +91,18 @@ class DescentSearchCV(BaseEstimator):
         """
         check_is_fitted(self)
         return self.best_estimator_.predict(X)
+
+    def score(self, X, y, sample_weight=None):
+        """What the best estimator scores, by `scoring`.
+
+        Args:
+          X: [N, D] numbers.
+          y: [N] targets or labels.
+          sample_weight: [N] numbers >= 0, or None.
+        """
+        check_is_fitted(self)
+        given = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return check_scoring(self.best_estimator_, self.scoring)(self.best_estimator_, X, y, **given)
 
     def explain(self) -> str:
         """The best configuration, and how its fit on all examples ended."""
@@ -171,6 +189,7 @@ class GDRegressorCV(MultiOutputMixin, RegressorMixin, DescentSearchCV):
     """
 
     _kind = GDRegressor
+    score = DescentSearchCV.score  # that of the mixin knows no `scoring`
 
 
 class GDClassifierCV(ClassifierMixin, DescentSearchCV):
@@ -201,6 +220,7 @@ class GDClassifierCV(ClassifierMixin, DescentSearchCV):
     """
 
     _kind = GDClassifier
+    score = DescentSearchCV.score  # that of the mixin knows no `scoring`
 
     @property
     def classes_(self) -> np.ndarray:
@@ -236,60 +256,3 @@ class GDClassifierCV(ClassifierMixin, DescentSearchCV):
         """
         check_is_fitted(self)
         return self.best_estimator_.predict_log_proba(X)
-
-
-def _checked_grid(grid: Any, base: DescentEstimator) -> Any:
-    if grid is None:
-        return {"alpha": STRENGTHS}
-    names = base.get_params(deep=False)
-    for part in [grid] if isinstance(grid, dict) else grid:
-        for name in part:
-            choices.check_named("param_grid: a parameter", name, names)
-    return grid
-
-
-def _with(base: DescentEstimator, config: dict) -> DescentEstimator:
-    estimator = copy.copy(base)
-    for name, value in config.items():  # set_params reads the signature anew each time
-        setattr(estimator, name, value)
-    return estimator
-
-
-def _groups(base: DescentEstimator, configs: list[dict]) -> list[list[int]]:
-    """The places of the configurations that can share a program: they differ in traced numbers alone."""
-    groups: dict[tuple, list[int]] = {}
-    plain = base.get_params(deep=False)
-    for place, config in enumerate(configs):
-        parameters = {**plain, **config}
-        for name in TRACED:
-            if not (name in ABSENT and parameters[name] in (ABSENT[name],)):
-                parameters[name] = "traced"
-        # Objects are known by their identity: that two of them make one program is not seen here.
-        key = tuple(
-            x if isinstance(x, str | int | float | tuple | None) else id(x) for x in parameters.values()
-        )
-        groups.setdefault(key, []).append(place)
-    return list(groups.values())
-
-
-def _results(configs: list[dict], scores: np.ndarray, status: np.ndarray) -> dict[str, Any]:
-    """The columns of scikit-learn's `cv_results_`, without its seconds, which lanes do not have."""
-    mean = scores.mean(axis=1)
-    names = sorted({name for config in configs for name in config})
-    columns = {f"param_{name}": _column([config.get(name) for config in configs]) for name in names}
-    ranked = np.where(np.isnan(mean), -np.inf, mean)
-    return {
-        **columns,
-        "params": configs,
-        **{f"split{fold}_test_score": scores[:, fold] for fold in range(scores.shape[1])},
-        "mean_test_score": mean,
-        "std_test_score": scores.std(axis=1),
-        "rank_test_score": rankdata(-ranked, method="min").astype(np.int32),
-        "diverged": np.sum(status == Status.DIVERGED, axis=1),
-    }
-
-
-def _column(values: list) -> np.ndarray:
-    column = np.empty(len(values), object)
-    column[:] = values
-    return column

@@ -1,10 +1,13 @@
 """From the parameters of an estimator to a `Task`: each is checked, and what is held out is drawn."""
 
+import functools
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import optax
+from jax.tree_util import Partial
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
@@ -14,6 +17,14 @@ from jgd.descent.method import Method
 from jgd.objectives.penalties.penalty import Penalty
 from jgd.sklearn.training import Setup, Task
 from jgd.tree import as_partial, is_whole
+
+
+def as_known(loss: Callable) -> Partial:
+    """A loss whose function is known by its identity, and whose bound numbers are leaves."""
+    if isinstance(loss, functools.partial) and not isinstance(loss, Partial):
+        return Partial(loss.func, *loss.args, **loss.keywords)
+    return as_partial(loss)
+
 
 # name -> (whether a number is right, what is wanted)
 NUMBERS = {
@@ -25,9 +36,11 @@ NUMBERS = {
     "validation_fraction": (lambda x: 0 < x < 1, "a share between 0 and 1"),
 }
 ABSENT = {"learning_rate": "auto", "momentum": None, "tol": None}
-AS_PYTREE = {"loss": as_partial, "penalty": lambda penalty: penalty, "rule": checked_rule}
+AS_PYTREE = {"loss": as_known, "penalty": lambda penalty: penalty, "rule": checked_rule}
+HELD_OUT = "the examples that early_stopping holds out"
 COUNTS = ("n_components", "batch_size", "max_iter", "n_iter_no_change")
-FLAGS = ("early_stopping", "shuffle", "warm_start")
+FLAGS = ("early_stopping", "fit_intercept", "shuffle", "warm_start")
+MOST = 10**7  # epochs, each of which has a place in the history
 
 
 def task_of(
@@ -51,12 +64,12 @@ def task_of(
     Raises:
       ValueError: a parameter does not fit; the message names it and the way out.
     """
-    check_parameters(estimator)
     seed = check_random_state(estimator.random_state).randint(2**31 - 1)
     held = None
     if estimator.early_stopping and not is_partial:
         kept, left_out = held_out(estimator, data["y"], losses, seed)
-        held = rows_of(data, weights, left_out)
+        part, part_weights = rows_of(data, weights, left_out)
+        held = part, normalized(part_weights, HELD_OUT)
         data, weights = rows_of(data, weights, kept)
     setup, given = setup_of(estimator, losses, outputs, len(data["x"]), is_partial)
     return Task(setup, numbers_of(estimator, seed), given, data, normalized(weights), held)
@@ -72,7 +85,8 @@ def setup_of(
         named[part] = choice if choice is None or isinstance(choice, str) else None
         if choice is not None and not isinstance(choice, str):
             given[part] = AS_PYTREE[part](choice)
-    size, stops = estimator.batch_size, estimator.tol is not None and not is_partial
+    size = estimator.batch_size
+    stops = not is_partial and (estimator.tol is not None or estimator.early_stopping)
     setup = Setup(
         losses=losses,
         **named,
@@ -80,12 +94,12 @@ def setup_of(
         has_momentum=estimator.momentum is not None,
         hidden=tuple(int(units) for units in estimator._hidden()),
         activation=estimator.activation,
-        bias=getattr(estimator, "fit_intercept", True),
+        bias=bool(getattr(estimator, "fit_intercept", True)),
         outputs=outputs,
         batch_size=None if size is None else int(min(size, num)),
         epochs=1 if is_partial else int(estimator.max_iter),
         shuffle=bool(estimator.shuffle),
-        patience=int(estimator.n_iter_no_change) if stops or estimator.early_stopping else None,
+        patience=int(estimator.n_iter_no_change) if stops else None,
         validates=bool(estimator.early_stopping) and not is_partial,
     )
     return setup, given
@@ -102,10 +116,20 @@ def numbers_of(estimator: Any, seed: int) -> dict[str, Any]:
 
 def held_out(estimator: Any, y: Any, losses: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Places of the examples to learn from and of those held out, the classes in equal parts."""
-    classes = y if losses in ("binary", "multiclass") and y.ndim == 1 else None
-    return train_test_split(
-        np.arange(len(y)), test_size=estimator.validation_fraction, random_state=seed, stratify=classes
-    )
+    classes = None
+    if losses in ("binary", "multiclass"):
+        classes = y if y.ndim == 1 else y.argmax(axis=1)
+    share = estimator.validation_fraction
+    try:
+        kept, held = train_test_split(
+            np.arange(len(y)), test_size=share, random_state=seed, stratify=classes
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping cannot hold out a share of {share} of {len(y)} examples ({error}). Take "
+            "early_stopping=False, another validation_fraction, or more examples of each class."
+        ) from error
+    return kept, held
 
 
 def rows_of(data: dict, weights: Any, rows: np.ndarray) -> tuple[dict, Any]:
@@ -113,10 +137,21 @@ def rows_of(data: dict, weights: Any, rows: np.ndarray) -> tuple[dict, Any]:
     return part, None if weights is None else weights[rows]
 
 
-def normalized(weights: Any) -> Any:
-    """Weights whose mean over those that are not 0 is 1, so that a weight of 2 is an example twice."""
+def normalized(weights: Any, where: str = "the examples to learn from") -> Any:
+    """Weights whose mean over those that are not 0 is 1, so that a weight of 2 is an example twice.
+
+    Raises:
+      ValueError: one is below 0 or not finite, or all are 0.
+    """
     if weights is None:
         return None
+    weights = np.asarray(weights, np.float64)
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.any()):
+        raise ValueError(
+            f"sample_weight and class_weight make weights from {weights.min():g} to {weights.max():g} "
+            f"of {where}, but finite numbers >= 0 are wanted, and not all of them 0."
+        )
+    weights = weights / weights.max()
     return np.asarray(weights * (np.count_nonzero(weights) / weights.sum()), np.float32)
 
 
@@ -127,13 +162,16 @@ def check_parameters(estimator: Any) -> None:
         number = given[name]
         if name in ABSENT and (number is None if ABSENT[name] is None else number == ABSENT[name]):
             continue
-        if not isinstance(number, numbers.Real) or isinstance(number, bool) or not is_right(number):
+        is_number = isinstance(number, numbers.Real) and not isinstance(number, bool)
+        if not is_number or not is_right(_as_float32(number)):
             raise ValueError(f"{name} is {number!r}, but {wanted} is wanted.")
     for name in given.keys() & set(COUNTS):
         if not (given[name] is None and name == "batch_size") and not _is_count(given[name]):
             way_out = " or None, which takes all examples at once," if name == "batch_size" else ""
-            raise ValueError(f"{name} is {given[name]!r}, but a whole number >= 1{way_out} is wanted.")
-    for name in FLAGS:
+            raise ValueError(
+                f"{name} is {given[name]!r}, but a whole number from 1 to {MOST:,}{way_out} is wanted."
+            )
+    for name in given.keys() & set(FLAGS):
         if not isinstance(given[name], bool | np.bool_):
             raise ValueError(f"{name} is {given[name]!r}, but True or False is wanted.")
     hidden = given["hidden_layer_sizes"]
@@ -180,4 +218,9 @@ def _is_rule(x: Any) -> bool:
 
 
 def _is_count(x: Any) -> bool:
-    return is_whole(x) and x >= 1
+    return is_whole(x) and 1 <= x <= MOST
+
+
+def _as_float32(number: Any) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))

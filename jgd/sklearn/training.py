@@ -107,9 +107,17 @@ def check_start(task: Task, params: Any) -> None:
     wanted = jax.eval_shape(functools.partial(init, outputs=task.setup.outputs), jax.random.key(0))
     if jax.tree.map(jnp.shape, params) != jax.tree.map(lambda s: s.shape, wanted):
         raise ValueError(
-            "warm_start is True, but the features, the outputs or the layers are no longer those of the "
-            "last fit. Start anew with warm_start=False or a clone."
+            "warm_start and partial_fit go on from the last fit, but the features, the outputs or the "
+            "layers are no longer those of it. Start anew: warm_start=False, or a clone."
         )
+
+
+def memory_of(task: Task) -> tuple:
+    """What must be the same for a rule to go on with what it remembers."""
+    setup = task.setup._replace(batch_size=task.setup.batch_size and 1, epochs=1)
+    # The table of saga has a place for each example.
+    examples = len(task.data["x"]) if setup.rule == "saga" or "rule" in task.given else None
+    return setup, jax.tree.structure(task.given), examples, jnp.zeros(()).dtype
 
 
 def train(setup: Setup, numbers, given, data, weights, held, start) -> Fit:

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from jgd import choices
 from jgd.sklearn.base import DescentEstimator, layers_of, through_layers
+from jgd.sklearn.tasks import check_parameters
 
 
 class GDTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DescentEstimator):
@@ -131,9 +132,9 @@ class GDTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DescentEs
         """
         check_is_fitted(self)
         X = np.asarray(X, float)
-        if X.ndim != 2 or X.shape[1] != self.n_components:
+        if X.ndim != 2 or X.shape[1] != self._n_features_out:
             raise ValueError(
-                f"X has shape {X.shape}, but codes [N, {self.n_components}] are wanted, as transform "
+                f"X has shape {X.shape}, but codes [N, {self._n_features_out}] are wanted, as transform "
                 "makes them."
             )
         return through_layers(X, *self.decoder_, self.activation)
@@ -145,10 +146,13 @@ class GDTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DescentEs
           X: [N, D] numbers.
           y: not used.
         """
+        check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return -float(np.mean(np.square(self.inverse_transform(self.transform(X)) - X)))
+        codes = through_layers(X, *self.encoder_, self.activation)
+        return -float(np.mean(np.square(self.inverse_transform(codes) - X)))
 
     def _checked(self, X, is_first: bool) -> tuple[str, None, dict, None]:
+        check_parameters(self)
         if isinstance(self.loss, str):
             choices.check_named("loss", self.loss, choices.REGRESSION_LOSSES)
         X = validate_data(self, X, dtype=np.float32, reset=is_first)
@@ -162,4 +166,4 @@ class GDTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DescentEs
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_components
+        return self.encoder_[1][-1].size

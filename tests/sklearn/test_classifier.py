@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -129,6 +130,19 @@ def test_what_it_cannot_take_is_said(iris):
         GDClassifier("hinges").fit(x, y)
     with pytest.raises(ValueError, match="NaN"):
         GDClassifier().fit(np.where(x > 2, np.nan, x), y)
-    model = GDClassifier(max_iter=1, tol=None).fit(x, y)
+    with pytest.raises(ValueError, match=r"weights from -1 to 1 .*>= 0"):
+        GDClassifier(class_weight={"setosa": -1.0}).fit(x, y)
+    with pytest.raises(ValueError, match=r"class_weight names \['rose'\]"):
+        GDClassifier(class_weight={"rose": 2.0}).fit(x, y)
+    with pytest.raises(ValueError, match="early_stopping cannot hold out"):
+        GDClassifier(early_stopping=True).fit(x[:101], y[:101])
+    model = GDClassifier(max_iter=1, tol=None, warm_start=True)
+    with pytest.raises(NotFittedError):
+        model.explain()
+    model.fit(x, y)
     with pytest.raises(ValueError, match="4 features"):
         model.predict(x[:, :2])
+    with pytest.raises(ValueError, match="warm_start goes on from a fit of the classes"):
+        model.fit(x, np.where(y == "setosa", "rose", y))
+    with pytest.raises(ValueError, match="partial_fit sees a part"):
+        model.set_params(class_weight="balanced").partial_fit(x, y)

@@ -6,7 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from jgd.sklearn import GDClassifier, GDClassifierCV, GDRegressor, GDRegressorCV, GDTransformer
 
 # The check wants 1e-7. A weight of 2 and an example twice make other batches, and in float32 the same
-# minimum to 1e-5 (test_a_weight_of_two_is_an_example_twice).
+# minimum to 1e-4 (test_a_weight_of_two_is_an_example_twice).
 ORDER = "batches of an example twice are others than those of a weight of 2, and numbers are float32"
 EXPECTED = {
     GDRegressor: {"check_sample_weight_equivalence_on_dense_data": ORDER},

@@ -1,17 +1,20 @@
 """The regressor against scikit-learn's solvers of the same problems."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, LinearRegression, PoissonRegressor, QuantileRegressor, Ridge
 from sklearn.preprocessing import StandardScaler
 
 import jgd
-from jgd.sklearn import GDRegressor
+from jgd.sklearn import GDRegressor, training
 
 EXACT = {"batch_size": None, "max_iter": 500, "tol": 1e-6}
 
@@ -174,10 +177,14 @@ def test_it_says_how_it_ended(table):
             {"rule": jgd.sgd(0.1), "learning_rate": 0.1},
             "learning_rate or momentum is given beside a rule",
         ),
-        ({"rule": "armijo", "learning_rate": 0.1}, "armijo chooses the length of its steps"),
         ({"rule": "barzilai_borwein"}, "takes all examples at once"),
         ({"momentum": 0.9}, "momentum is given"),
         ({"alpha": -1}, "alpha is -1, but a number >= 0"),
+        ({"alpha": 1e300}, "alpha is 1e.300"),
+        ({"learning_rate": 1e-60}, "learning_rate is 1e-60, but a number > 0"),
+        ({"max_iter": 2**40}, "max_iter is 1099511627776, but a whole number from 1 to 10,000,000"),
+        ({"fit_intercept": "no"}, "fit_intercept is 'no'"),
+        ({"rule": "coordinate", "learning_rate": 0.1, "batch_size": None}, "no learning rate"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
         ({"tol": float("nan")}, "tol is nan"),
@@ -198,10 +205,12 @@ def test_bad_targets_and_weights(table):
     x, y = table
     with pytest.raises(ValueError, match="never below 0"):
         GDRegressor("poisson").fit(x, y)
-    with pytest.raises(ValueError, match=r"0 for all examples|non-zero"):
+    with pytest.raises(ValueError, match=r"not all of them 0|non-zero"):
         GDRegressor().fit(x, y, sample_weight=np.zeros(len(y)))
     with pytest.raises(ValueError, match="Negative"):
         GDRegressor().fit(x, y, sample_weight=-np.ones(len(y)))
+    with pytest.raises(ValueError, match=r"y holds numbers up to .* too large for float32"):
+        GDRegressor().fit(x, y * 1e300)
     with pytest.raises(ValueError, match="too large for dtype"):
         GDRegressor().fit(x * 1e300, y)
 
@@ -213,3 +222,43 @@ def test_a_loss_of_ones_own():
     x = np.linspace(-1, 1, 50)[:, None]
     model = GDRegressor(cubed, penalty=None, batch_size=None, tol=None, max_iter=100).fit(x, 2 * x[:, 0])
     assert_allclose(model.coef_, [2], atol=0.1)
+
+
+def test_partial_fit_after_early_stopping_goes_on_from_the_best_params(table):
+    x, y = table
+    model = GDRegressor(
+        rule="adam", learning_rate=0.01, early_stopping=True, n_iter_no_change=2, random_state=0
+    )
+    model.fit(x, y)
+    best, epochs = model.coef_, model.n_iter_
+    model.partial_fit(x[:32], y[:32])  # one step of adam
+    assert np.abs(model.coef_ - best).max() < 0.011
+    assert model.partial_fit(x, y).n_iter_ == epochs + 2
+
+
+@pytest.mark.exhaustive
+def test_partial_fit_with_other_numbers_of_examples_or_another_rule(table):
+    x, y = table
+    model = GDRegressor(rule="saga", random_state=0)
+    for rows in (60, 20, 20):
+        model.partial_fit(x[:rows], y[:rows])
+    model.set_params(rule="adam").partial_fit(x, y)
+    with pytest.raises(ValueError, match="no longer those"):
+        model.partial_fit(x, np.stack([y, y], axis=1))
+    model.set_params(rule="sgd", learning_rate=1e30, batch_size=None).partial_fit(x, y)
+    with pytest.warns(ConvergenceWarning, match="DIVERGED"):
+        model.partial_fit(x, y)
+
+
+def test_a_bound_number_of_a_loss_compiles_nothing(table):
+    x, y = table
+    options = {"max_iter": 1, "tol": None, "random_state": 0}
+    scaled = functools.partial(weighed, factor=2.0)
+    GDRegressor(scaled, **options).fit(x, y)
+    programs = training._run._cache_size()
+    clone(GDRegressor(functools.partial(weighed, factor=3.0), **options)).fit(x, y)
+    assert training._run._cache_size() == programs
+
+
+def weighed(prediction, target, factor):
+    return factor * jgd.losses.squared_error(prediction, target)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_diabetes, load_digits
-from sklearn.metrics import make_scorer, mean_absolute_error
-from sklearn.model_selection import GridSearchCV
+from sklearn.metrics import make_scorer, max_error, mean_absolute_error
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, TimeSeriesSplit
 from sklearn.preprocessing import StandardScaler
 
 import jgd.sklearn.grid
@@ -91,5 +91,40 @@ def test_bad_searches_are_refused(diabetes):
         GDRegressorCV(param_grid={"alpha": [1.0, -1]}).fit(*diabetes)
     with pytest.raises(ValueError, match="make_pipeline"):
         GDRegressorCV(StandardScaler()).fit(*diabetes)
-    with pytest.raises(ValueError, match="groups"):
-        GDRegressorCV().fit(*diabetes, groups=1)
+    with pytest.raises(ValueError, match="param_grid is"):
+        GDRegressorCV(param_grid=[]).fit(*diabetes)
+    with pytest.raises(ValueError, match="fold 0 holds what is no place"):
+        GDRegressorCV(cv=[(np.arange(30), np.arange(190, 210))]).fit(*diabetes)
+    with pytest.raises(ValueError, match="fold 0 learns from"):
+        GDRegressorCV(cv=KFold(2)).fit(*diabetes, sample_weight=np.arange(200) < 100)
+    with pytest.raises(ValueError, match="weight"):
+        GDRegressorCV().fit(*diabetes, weight=1)
+
+
+@pytest.mark.exhaustive
+def test_folds_of_all_kinds(diabetes):
+    x, y = diabetes
+    estimator = GDRegressor(
+        rule="adam", learning_rate=0.01, max_iter=3, tol=None, random_state=0, early_stopping=True
+    )
+    grid = {"alpha": [1e-3, 1.0]}
+    masks = np.arange(200) % 3 == np.arange(3)[:, None]
+    lists = [(np.flatnonzero(~mask).tolist(), np.flatnonzero(mask).tolist()) for mask in masks]
+    expected = GDRegressorCV(estimator, grid, cv=lists).fit(x, y).cv_results_["mean_test_score"]
+    of_masks = GDRegressorCV(estimator, grid, cv=[(~mask, mask) for mask in masks]).fit(x, y)
+    assert_allclose(of_masks.cv_results_["mean_test_score"], expected)
+    groups = np.arange(200) % 3
+    of_groups = GDRegressorCV(estimator, grid, cv=GroupKFold(3)).fit(x, y, groups=groups)
+    assert_allclose(np.sort(of_groups.cv_results_["mean_test_score"]), np.sort(expected), atol=1e-6)
+    assert_same(GDRegressorCV(estimator, grid, cv=TimeSeriesSplit(3, test_size=2)), x, y)
+
+
+@pytest.mark.exhaustive
+def test_scores_are_by_the_scorer_and_need_not_take_weights(diabetes):
+    x, y = diabetes
+    estimator = GDRegressor(rule="adam", learning_rate=0.01, max_iter=3, tol=None, random_state=0)
+    search = GDRegressorCV(estimator, {"alpha": [1e-3]}, cv=3, scoring=make_scorer(max_error))
+    search.fit(x, y, sample_weight=np.ones(200))
+    assert search.score(x, y) == pytest.approx(max_error(y, search.predict(x)))
+    with pytest.raises(ValueError, match="no configuration has a score"):
+        GDRegressorCV(estimator, {"alpha": [1e-3]}, cv=TimeSeriesSplit(2, test_size=1)).fit(x, y)
