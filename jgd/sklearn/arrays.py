@@ -24,7 +24,7 @@ def target_of(y: np.ndarray) -> np.ndarray:
     return column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
 
 
-def labels_of(y: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(y: np.ndarray, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """The classes, and the number of the class of each label.
 
     Args:
@@ -35,7 +35,6 @@ def labels_of(y: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
       ValueError: y holds no labels, fewer than two classes, or one that is not known.
     """
     check_classification_targets(y)
-    y = column_or_1d(y, warn=True)
     classes, numbers = np.unique(y, return_inverse=True)
     if known is not None:
         unknown = np.setdiff1d(classes, known)

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from jgd.sklearn.arrays import with_class_weights
 from jgd.sklearn.grid import Fold, fits_of_grid
-from jgd.sklearn.tasks import HELD_OUT, held_out, normalized, numbers_of, setup_of
+from jgd.sklearn.tasks import HELD_OUT, held_out, normalized, numbers_of, seed_of, setup_of
 
 
 def searched(
@@ -33,11 +33,8 @@ def searched(
     first = copy.copy(estimators[0])
     first.class_weight, class_weight = None, getattr(first, "class_weight", None)  # by fold
     losses, outputs, data, weights = first._checked(X, y, sample_weight, True)
-    numbers = [
-        numbers_of(estimator, check_random_state(first.random_state).randint(2**31 - 1))
-        for estimator in estimators
-    ]
-    seed = int(numbers[0]["seed"])
+    seed = seed_of(first)
+    numbers = [numbers_of(estimator, seed) for estimator in estimators]
     lanes = {name: np.stack([one[name] for one in numbers]) for name in numbers[0] if name != "seed"}
 
     def fold_of(number, rows, tested):

@@ -64,7 +64,7 @@ def task_of(
     Raises:
       ValueError: a parameter does not fit; the message names it and the way out.
     """
-    seed = check_random_state(estimator.random_state).randint(2**31 - 1)
+    seed = seed_of(estimator)
     held = None
     if estimator.early_stopping and not is_partial:
         kept, left_out = held_out(estimator, data["y"], losses, seed)
@@ -73,6 +73,14 @@ def task_of(
         data, weights = rows_of(data, weights, kept)
     setup, given = setup_of(estimator, losses, outputs, len(data["x"]), is_partial)
     return Task(setup, numbers_of(estimator, seed), given, data, normalized(weights), held)
+
+
+def seed_of(estimator: Any) -> int:
+    """An int as it is; from anything else that scikit-learn takes, one that is drawn."""
+    seed = estimator.random_state
+    if is_whole(seed) and 0 <= seed < 2**32:
+        return int(seed)
+    return check_random_state(seed).randint(2**31 - 1)
 
 
 def setup_of(
@@ -222,5 +230,4 @@ def _is_count(x: Any) -> bool:
 
 
 def _as_float32(number: Any) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.float32(number))
+    return float(np.float32(number)) if abs(number) <= np.finfo(np.float32).max else np.inf
