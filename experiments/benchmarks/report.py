@@ -158,7 +158,7 @@ def _version_and_device(content: dict[str, Any]) -> str:
 
 
 def comparisons(rows: dict[str, list[Row]]) -> str:
-    """A line for each competitor, a column for each version."""
+    """A line for each competitor, a column for each version; nothing where nothing was compared."""
     by_work = _by_work({v: [r for r in found if r.limit is None] for v, found in rows.items()})
     lines = []
     for work, versions in by_work.items():
@@ -168,6 +168,8 @@ def comparisons(rows: dict[str, list[Row]]) -> str:
             cells = [_compared(versions.get(version), name) for version in rows]
             aim = f"{digits(aims[name])}x" if name in aims else ""
             lines.append(["" if place else work, name, *cells, aim])
+    if not lines:
+        return ""
     return table(["work", "", *(f"jax {version}" for version in rows), "aim"], lines)
 
 
