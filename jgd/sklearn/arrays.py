@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
@@ -71,17 +70,22 @@ def with_class_weights(
     """
     if class_weight is None:
         return weights
-    if isinstance(class_weight, dict):
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(numbers, weights, len(classes))
+        # A part of the examples may lack a class, whose weight then weighs nothing.
+        by_class = counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, 1))
+    elif isinstance(class_weight, dict):
         stray = [label for label in class_weight if label not in classes]
         if stray:
             raise ValueError(
                 f"class_weight names {stray}, but the classes are {classes.tolist()}. Leave the others "
                 "out."
             )
-    present = np.unique(numbers)  # a part of the examples may lack a class
-    by_class = np.ones(len(classes))
-    by_class[present] = compute_class_weight(
-        class_weight, classes=classes[present], y=classes[numbers], sample_weight=weights
-    )
+        by_class = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], float)
+    else:
+        raise ValueError(
+            f'class_weight is {class_weight!r}, but a dict label -> weight, "balanced" or None is '
+            "wanted."
+        )
     of_class = by_class[numbers]
     return of_class if weights is None else weights * of_class

@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 import jgd
 from jgd.sklearn import GDClassifier, training
 
-EXACT = {"batch_size": None, "max_iter": 500, "tol": 1e-6}
+EXACT = {"batch_size": None, "max_iter": 500, "tol": 1e-5, "n_iter_no_change": 100}
 
 
 @pytest.fixture(scope="module")
