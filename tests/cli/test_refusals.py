@@ -98,7 +98,7 @@ def test_columns_of_no_use_are_left_out_and_told(tmp_path):
         (("--variant", "batch", "--batch-size", "3"), "Leave one"),
         (("--variant", "stochastic", "--batch-size", "3"), "--variant minibatch"),
         (("--rule", "accelerated", "--batch-size", "3"), "--variant batch"),
-        (("--rule", "armijo", "--learning-rate", "0.1"), "Leave it out"),
+        (("--rule", "polyak", "--learning-rate", "0.1"), "Leave it out"),
         (("--rule", "adma"), "'adam'"),
         (("--momentum", "0.9"), "--rule sgd --learning-rate"),
         (("--loss", "log_loss"), "squared_error"),
