@@ -66,6 +66,10 @@ class DescentSearchCV(BaseEstimator):
         configs = list(ParameterGrid(checked_grid(self.param_grid, base)))
         for config in configs:
             check_parameters(with_parameters(base, config))
+        if y is None:  # in the words that scikit-learn looks for
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
         X, y = indexable(X, y)
         splitter = check_cv(self.cv, y, classifier=isinstance(base, ClassifierMixin))
         splits = checked_splits(splitter.split(X, y, groups), len(y))
