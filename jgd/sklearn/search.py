@@ -68,7 +68,8 @@ class DescentSearchCV(BaseEstimator):
             check_parameters(with_parameters(base, config))
         if y is None:  # in the words that scikit-learn looks for
             raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is "
+                "None."
             )
         X, y = indexable(X, y)
         splitter = check_cv(self.cv, y, classifier=isinstance(base, ClassifierMixin))
